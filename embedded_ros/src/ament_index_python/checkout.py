@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that Python imports from a source checkout (editable install, PYTHONPATH)."""
+
+from __future__ import annotations
+
+import importlib.util
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+
+def package_name_of(manifest: Path) -> str | None:
+    """Return the `<name>` of a package.xml, or None where the file is missing or unreadable."""
+    try:
+        return ElementTree.parse(manifest).getroot().findtext("name", "").strip() or None
+    except (OSError, ElementTree.ParseError):
+        return None
+
+
+def find_checkout(package_name: str) -> Path | None:
+    """Return the folder with the package's package.xml beside its Python package, or None.
+
+    An editable install copies share files once, at install time; the checkout has the live ones.
+    Only the location of the Python package is looked up, nothing of it is executed.
+    """
+    if not package_name.isidentifier():
+        return None
+    try:
+        spec = importlib.util.find_spec(package_name)
+    except (ImportError, ValueError):
+        return None
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        root = Path(location).resolve().parent
+        if package_name_of(root / "package.xml") == package_name:
+            return root
+    return None
