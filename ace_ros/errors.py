@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of errors that a user can cause.
+
+Every message names the file or key, what was found and what was expected. "No pose in this
+image" is not among them: it is a result (`ace_ros.pnp.PoseBatch.ok`).
+"""
+
+from __future__ import annotations
+
+
+class AceError(Exception):
+    """Base of all errors that a user can cause and correct."""
+
+
+class ConfigError(AceError):
+    """An option has a value outside its limits, or is not known."""
+
+
+class SceneError(AceError):
+    """A scene folder, bag or data set cannot be used."""
+
+
+class MapError(AceError):
+    """A map or encoder file is foreign, damaged, newer or does not fit."""
+
+
+class CameraError(AceError):
+    """Intrinsics or an image do not describe a usable camera."""
+
+
+class TrainingError(AceError):
+    """Training could not produce a map."""
+
+
+class TrainingCancelled(AceError):
+    """Training was cancelled on request; no map was written."""
