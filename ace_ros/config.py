@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every option of ace_ros with its default, unit, limits and help: the only place they stand.
+
+The command line's flags, the nodes' ROS parameters and the tables in the documentation are made
+from these dataclasses or tested equal to them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from ace_ros.errors import ConfigError
+
+Config = TypeVar("Config", bound="_Checked")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """Declare one option. `live` options may change while a node runs."""
+    about = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "live": live}
+    return field(default=default, metadata=about)
+
+
+class _Checked:
+    """A frozen dataclass whose values are checked against their declarations when it is made."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            _check(f"{type(self).__name__}.{f.name}", getattr(self, f.name), f.default, f.metadata)
+
+
+def _check(name: str, value: Any, default: Any, about: Mapping[str, Any]) -> None:
+    number = isinstance(default, (int, float)) and not isinstance(default, bool)
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and number):
+        raise ConfigError(f"{name} must be of type {type(default).__name__}, got {value!r}")
+    if number and not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number, got {value}")
+    low, high = about.get("low"), about.get("high")
+    if low is not None and value < low:
+        raise ConfigError(f"{name} must be at least {low} {about['unit']}".rstrip() + f", got {value}")
+    if high is not None and value > high:
+        raise ConfigError(f"{name} must be at most {high} {about['unit']}".rstrip() + f", got {value}")
+    if about.get("choices") and value not in about["choices"]:
+        raise ConfigError(f"{name} must be one of {', '.join(about['choices'])}, got {value!r}")
+
+
+def override(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Return a copy of a config with some options changed; an unknown name is a ConfigError."""
+    known = {f.name for f in fields(config)}  # type: ignore[arg-type]
+    for name in changes:
+        if name not in known:
+            raise ConfigError(
+                f"{type(config).__name__} has no option {name!r}; it has {', '.join(sorted(known))}"
+            )
+    return replace(config, **changes)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class RansacConfig(_Checked):
+    """How a pose is found among 2-D to 3-D correspondences, and when it is believed."""
+
+    inlier_px: float = option(
+        10.0, "largest reprojection error of an inlier", unit="px", low=0.1, high=100.0, live=True
+    )
+    min_inliers: int = option(50, "fewer inliers than this is no pose", low=4, high=100000, live=True)
+    min_inlier_share: float = option(
+        0.05, "smaller share of inliers among the image's points is no pose", low=0.0, high=1.0, live=True
+    )
+    min_occupied_share: float = option(
+        0.08,
+        "smaller share of an 8x8 grid over the image that holds inliers is no pose",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
+    seed: int = option(2089, "seed of the random samples", low=0)
+
+
+@dataclass(frozen=True)
+class HeadConfig(_Checked):
+    """The shape of the scene-specific network."""
+
+    width: int = option(256, "channels of its layers", low=16, high=2048)
+    blocks: int = option(1, "residual blocks of three layers after the first one", low=0, high=8)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(_Checked):
+    """How a map is trained. The presets below are the values that users choose from."""
+
+    steps: int = option(3000, "largest number of optimiser steps", low=1, high=10_000_000)
+    time_budget_s: float = option(
+        270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
+    )
+    batch: int = option(5120, "features per step", low=16, high=1_000_000)
+    learning_rate: float = option(0.003, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1)
+    weight_decay: float = option(0.01, "of AdamW", low=0.0, high=1.0)
+    head_width: int = option(256, "channels of the head", low=16, high=2048)
+    head_blocks: int = option(1, "residual blocks of the head after the first one", low=0, high=8)
+    buffer_features: int = option(
+        2_000_000, "largest number of features kept for training", low=1000, high=50_000_000
+    )
+    views_per_image: int = option(8, "augmented views of every image", low=1, high=1000)
+    max_views: int = option(640, "largest number of augmented views, if the images are fewer", low=1)
+    rotation_deg: float = option(15.0, "largest in-plane rotation of a view", unit="deg", low=0.0, high=180.0)
+    scale: float = option(1.5, "largest scale change of a view, either way", low=1.0, high=4.0)
+    light: float = option(0.1, "largest change of brightness and contrast of a view", low=0.0, high=0.9)
+    ray_share: float = option(
+        0.1, "first share of training, in which predictions are pulled onto their pixel rays", low=0.0, high=1.0
+    )
+    ray_depth_m: float = option(3.0, "depth on the ray there", unit="m", low=0.01, high=1e4)
+    invalid_depth_m: float = option(
+        10.0, "depth on the ray that invalid predictions are pulled to", unit="m", low=0.01, high=1e4
+    )
+    min_depth_m: float = option(0.1, "smallest valid depth", unit="m", low=1e-4, high=1e3)
+    max_depth_m: float = option(1000.0, "largest valid depth", unit="m", low=1.0, high=1e6)
+    max_error_px: float = option(1000.0, "largest valid reprojection error", unit="px", low=1.0, high=1e6)
+    loss_px_start: float = option(50.0, "width of the robust loss at the start", unit="px", low=0.1, high=1e4)
+    loss_px_end: float = option(1.0, "width of the robust loss at the end", unit="px", low=0.1, high=1e4)
+    seed: int = option(2089, "seed of views, batches and initial weights", low=0)
+    encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
+    map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"steps": 700, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
+    "standard": {},
+    "accurate": {
+        "steps": 25_000,
+        "time_budget_s": 3600.0,
+        "head_width": 512,
+        "buffer_features": 8_000_000,
+        "views_per_image": 16,
+        "max_views": 8000,
+        "learning_rate": 0.005,
+    },
+}
+
+
+def training_preset(name: str, time_budget_s: float = 0.0) -> TrainingConfig:
+    """Return a preset's config. A time budget above 0 replaces its number of steps and its time."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+    config = override(TrainingConfig(), PRESETS[name])
+    if time_budget_s:
+        config = replace(config, steps=10_000_000, time_budget_s=float(time_budget_s))
+    return config
+
+
+# Every image is resized to this short side before the encoder, so that maps and queries of any
+# camera meet at one scale.
+IMAGE_SHORT_SIDE = 480
