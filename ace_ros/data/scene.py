@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scene folders (the DSAC*/ACE layout), checked once: what `load_scene` returns can be trusted.
+
+    SCENE/train/rgb/*.{png,jpg}  poses/*.txt  calibration/*.txt  [frames.jsonl]   and the same in test/
+
+A pose file holds the 4x4 matrix T_map_camera; a calibration file the 3x3 intrinsics, or one focal
+length in pixels. With frames.jsonl (see `frames_file`) the folder is a recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ace_ros.data.frames_file import FRAMES_FILE, FrameNote, read_frame_notes
+from ace_ros.data.image_file import IMAGE_SUFFIXES, image_size, read_grey
+from ace_ros.errors import CameraError, SceneError
+from ace_ros.geometry import se3
+from ace_ros.geometry.camera import Camera
+
+__all__ = ["Frame", "Scene", "load_scene", "read_grey", "require_trainable"]
+
+log = logging.getLogger(__name__)
+
+PARTS = ("rgb", "poses", "calibration")
+NOUNS = {"rgb": "image", "poses": "pose", "calibration": "calibration"}
+MAX_TEXT_BYTES = 1 << 16
+
+# A pose farther from a rigid transform than the first is refused. One that is nearer is made
+# rigid; the second is what rounding to a few digits in a text file explains.
+MAX_RIGID_DEFECT = 1e-3
+ROUNDING_DEFECT = 1e-6
+
+# Focal lengths outside these multiples of the image's longer side are a mistake of units.
+MIN_FOCAL, MAX_FOCAL = 0.05, 50.0
+# A principal point farther from the centre, as a share of the size, is worth a warning.
+MAX_CENTRE_OFFSET = 0.2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One posed image. `T_map_camera` is (4, 4) float64; `camera` has the image's own size."""
+
+    image_path: Path
+    T_map_camera: Tensor
+    camera: Camera
+    stamp_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The frames of one split ("train" or "test") of a scene folder, in the order of their names."""
+
+    folder: Path
+    split: str
+    frames: tuple[Frame, ...]
+
+
+def load_scene(folder: Path, split: str = "train") -> Scene:
+    """Read one split of a scene folder and check all of it except the pixels.
+
+    Raises SceneError with one sentence naming the file, what was found and what was expected.
+    """
+    base = Path(folder) / split
+    for part in PARTS:
+        if not (base / part).is_dir():
+            raise SceneError(
+                f"{base / part}: no such folder; a scene has {split}/rgb, {split}/poses and "
+                f"{split}/calibration"
+            )
+    files = {part: _list_files(base / part, part == "rgb") for part in PARTS}
+    recording = (base / FRAMES_FILE).is_file()
+    notes = read_frame_notes(base / FRAMES_FILE) if recording else {}
+    if recording:
+        _drop_unfinished_frames(files)
+    if not files["rgb"]:
+        raise SceneError(
+            f"{base / 'rgb'}: holds no images (looked for {', '.join(IMAGE_SUFFIXES)})"
+        )
+    images, pose_paths, calibration_paths = _pair(base, files)
+
+    poses = _read_poses(pose_paths)
+    cameras = _CameraReader()
+    frames = [
+        Frame(image, T, cameras.read(path, image, notes.get(image.name)), _stamp(notes, image))
+        for image, T, path in zip(images, poses.unbind(0), calibration_paths)
+    ]
+    return Scene(Path(folder), split, tuple(frames))
+
+
+def require_trainable(scene: Scene) -> None:
+    """Raise SceneError if the frames cannot give a map: fewer than two, or all at one place."""
+    count = len(scene.frames)
+    base = scene.folder / scene.split
+    if count < 2:
+        raise SceneError(f"{base / 'rgb'}: holds {count} image, training needs at least 2")
+    positions = torch.stack([frame.T_map_camera[:3, 3] for frame in scene.frames])
+    if (positions - positions[0]).abs().max() < 1e-6:
+        raise SceneError(
+            f"{base / 'poses'}: all {count} cameras are at one position; without movement no map "
+            "can be trained"
+        )
+
+
+def _stamp(notes: dict[str, FrameNote], image: Path) -> int | None:
+    return notes[image.name].stamp_ns if image.name in notes else None
+
+
+def _list_files(folder: Path, images: bool) -> list[Path]:
+    suffixes = IMAGE_SUFFIXES if images else (".txt",)
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            # A leading dot marks temporary files of the recorder and litter of file managers.
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise SceneError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return sorted(found)
+
+
+def _drop_unfinished_frames(files: dict[str, list[Path]]) -> None:
+    """Leave out trailing images and calibrations of a recording that was killed.
+
+    The recorder writes a frame's pose last, so only frames after the last pose can be unfinished.
+    """
+    last = files["poses"][-1].stem if files["poses"] else ""
+    for part in ("rgb", "calibration"):
+        files[part] = [path for path in files[part] if path.stem <= last]
+
+
+def _pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
+    """Return images, pose files and calibration files in the same order.
+
+    Files belong together when their names agree up to the suffix, or up to the first dot
+    (frame-000000.color.png and frame-000000.pose.txt). Where no name agrees at all, as many of
+    each are paired in the order of their names, as other tools of this layout do.
+    """
+    tables = _tables_by(files, lambda path: path.stem)
+    if tables is None:
+        raise SceneError(
+            f"{base}: {_twice(files)} differ only in the suffix, expected one file each"
+        )
+    if not _agree(tables):
+        tables = _tables_by(files, lambda path: path.name.split(".")[0]) or tables
+    if _agree(tables):
+        return [[tables[part][key] for key in sorted(tables["rgb"])] for part in PARTS]
+    counts = {part: len(files[part]) for part in PARTS}
+    strangers = not any(set(tables["rgb"]) & set(tables[part]) for part in PARTS[1:])
+    if strangers and len(set(counts.values())) == 1:
+        log.warning("%s: names of images and poses do not agree; paired in their order", base)
+        return [files[part] for part in PARTS]
+    raise SceneError(
+        f"{base}: {counts['rgb']} images, {counts['poses']} poses and {counts['calibration']} "
+        f"calibrations do not belong together: {_missing(tables)}"
+    )
+
+
+def _tables_by(
+    files: dict[str, list[Path]], key: Callable[[Path], str]
+) -> dict[str, dict[str, Path]] | None:
+    """Return the files of each part by a key of their names, or None where a key is not unique."""
+    tables = {part: {key(path): path for path in paths} for part, paths in files.items()}
+    unique = all(len(tables[part]) == len(files[part]) for part in files)
+    return tables if unique else None
+
+
+def _agree(tables: dict[str, dict[str, Path]]) -> bool:
+    return all(tables[part].keys() == tables["rgb"].keys() for part in PARTS)
+
+
+def _twice(files: dict[str, list[Path]]) -> str:
+    stems = [path.stem for path in files["rgb"]]
+    return ", ".join(path.name for path in files["rgb"] if stems.count(path.stem) > 1)[:80]
+
+
+def _missing(tables: dict[str, dict[str, Path]]) -> str:
+    """Say which names lack what, in at most a few words for each part."""
+    everything = set().union(*tables.values())
+    sentences = []
+    for part in PARTS:
+        lacking = sorted(everything - tables[part].keys())
+        if lacking:
+            shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" * (len(lacking) > 3))
+            sentences.append(f"no {NOUNS[part]} for {shown}")
+    return "; ".join(sentences)
+
+
+def _read_poses(paths: list[Path]) -> Tensor:
+    """Return T_map_camera (N, 4, 4) float64 of pose files, made exactly rigid."""
+    values = [_read_numbers(path, (16,), "the 16 numbers of a 4x4 matrix") for path in paths]
+    T = torch.tensor(values, dtype=torch.float64).reshape(-1, 4, 4)
+    defect = se3.rigid_defect(T)
+    for path, T_map_camera, d in zip(paths, T, defect.tolist()):
+        if not math.isfinite(d):
+            raise SceneError(f"{path}: pose has values that are not finite, expected T_map_camera")
+        if d > MAX_RIGID_DEFECT:
+            det = torch.linalg.det(T_map_camera[:3, :3]).item()
+            raise SceneError(
+                f"{path}: pose is not a rigid transform (off by {d:.2g}, determinant {det:.3g}), "
+                "expected rotation and translation of T_map_camera"
+            )
+    if defect.max() > ROUNDING_DEFECT:
+        worst = int(defect.argmax())
+        log.info(
+            "%s: rotations made orthonormal, the largest defect was %.1e (%s)",
+            paths[0].parent, defect[worst].item(), paths[worst].name,
+        )  # fmt: skip
+    return se3.from_rotation_translation(se3.nearest_rotation(T[:, :3, :3]), T[:, :3, 3])
+
+
+class _CameraReader:
+    """Reads calibration files; frames with the same values share one Camera."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple, Camera] = {}
+        self._warned = False
+
+    def read(self, path: Path, image: Path, note: FrameNote | None) -> Camera:
+        """Return the camera of one frame; raises SceneError."""
+        size = image_size(image)
+        if note and note.size and note.size != size:
+            raise SceneError(
+                f"{image}: is {size[0]}x{size[1]}, {FRAMES_FILE} says {note.size[0]}x{note.size[1]}"
+            )
+        values = _read_numbers(path, (9, 1), "a 3x3 matrix or one focal length")
+        model, distortion = (note.model, note.distortion) if note else ("pinhole", ())
+        key = (tuple(values), size, model, distortion)
+        if key not in self._known:
+            self._known[key] = self._make(path, values, size, model, distortion)
+        return self._known[key]
+
+    def _make(
+        self, path: Path, values: list[float], size: tuple[int, int], model: str,
+        distortion: tuple[float, ...],
+    ) -> Camera:  # fmt: skip
+        width, height = size
+        if len(values) == 1:
+            focal = values[0]
+            values = [focal, 0.0, (width - 1) / 2, 0.0, focal, (height - 1) / 2, 0.0, 0.0, 1.0]
+        matrix = torch.tensor(values, dtype=torch.float64).reshape(3, 3)
+        try:
+            camera = Camera(matrix, size, model, torch.tensor(distortion) if distortion else None)
+        except CameraError as error:
+            raise SceneError(f"{path}: {error}") from error
+        self._check_fit(path, camera)
+        return camera
+
+    def _check_fit(self, path: Path, camera: Camera) -> None:
+        (fx, _, cx), (_, fy, cy), _ = camera.matrix.tolist()
+        width, height = camera.size
+        side = max(width, height)
+        if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
+            raise SceneError(
+                f"{path}: principal point ({cx:g}, {cy:g}) lies outside its {width}x{height} image"
+            )
+        if not all(MIN_FOCAL * side <= focal <= MAX_FOCAL * side for focal in (fx, fy)):
+            raise SceneError(
+                f"{path}: focal length ({fx:g}, {fy:g}) does not fit a {width}x{height} image; "
+                "expected pixels"
+            )
+        offset = max(abs(cx - (width - 1) / 2) / width, abs(cy - (height - 1) / 2) / height)
+        if offset > MAX_CENTRE_OFFSET and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s: principal point (%g, %g) is far from the centre of its %dx%d image; "
+                "is the calibration that of another image size?", path, cx, cy, width, height,
+            )  # fmt: skip
+
+
+def _read_numbers(path: Path, counts: tuple[int, ...], expected: str) -> list[float]:
+    """Return the numbers of a small text file, of which there must be as many as one of `counts`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TEXT_BYTES)
+        values = [float(word) for word in data.split()]
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SceneError(
+            f"{path}: holds something else than numbers, expected {expected}"
+        ) from error
+    if len(values) not in counts:
+        raise SceneError(f"{path}: holds {len(values)} numbers, expected {expected}")
+    return values
