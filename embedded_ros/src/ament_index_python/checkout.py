@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import importlib.util
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 
 def package_name_of(manifest: Path) -> str | None:
