@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reprojection loss with its curriculum (ACE, CVPR 2023, section 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ace_ros.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the loss needs of every mapping image: T_camera_map (I, 3, 4), K and K⁻¹ (I, 3, 3).
+
+    float32, in the map's local frame, pinhole (pixels are undistorted when the buffer is filled).
+    """
+
+    T_camera_map: Tensor
+    K: Tensor
+    K_inverse: Tensor
+
+
+@dataclass(frozen=True)
+class LossResult:
+    """The loss (scalar), and of every feature (b,) its error in pixels (L1) and whether it is valid."""
+
+    loss: Tensor
+    error_px: Tensor
+    valid: Tensor
+
+
+def curriculum_width(progress: float, config: TrainingConfig) -> float:
+    """Return the width in pixels of the robust loss: wide at first, narrowing along a quarter circle."""
+    s = 1.0 - (1.0 - min(progress, 1.0) ** 2) ** 0.5
+    return (1.0 - s) * config.loss_px_start + config.loss_px_end
+
+
+def reprojection_loss(
+    points: Tensor, pixels: Tensor, image: Tensor, views: Views, progress: float, config: TrainingConfig
+) -> LossResult:
+    """Return the loss of predicted points (b, 3) for undistorted pixels (b, 2) of images (b,).
+
+    Valid predictions pay w * tanh(e / w) for their L1 error e in pixels; those behind the camera,
+    too far or wildly off pay their L1 distance to a point on the pixel's ray, which is also what
+    everybody pays in the first phase of training. `progress` runs from 0 to 1 over training.
+    """
+    T = views.T_camera_map[image]  # (b, 3, 4)
+    in_camera = (T[:, :, :3] @ points[:, :, None])[..., 0] + T[:, :, 3]
+    depth = in_camera[:, 2]
+    projected = (views.K[image] @ in_camera[:, :, None])[..., 0]
+    error = (projected[:, :2] / depth.clamp(min=config.min_depth_m)[:, None] - pixels).abs().sum(-1)
+    valid = (depth >= config.min_depth_m) & (depth <= config.max_depth_m) & (error <= config.max_error_px)
+
+    homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], -1)
+    ray = (views.K_inverse[image] @ homogeneous[:, :, None])[..., 0]  # depth 1 in the camera frame
+    if progress < config.ray_share:
+        loss = (in_camera - config.ray_depth_m * ray).abs().sum(-1)
+    else:
+        start = config.ray_share
+        width = curriculum_width((progress - start) / max(1.0 - start, 1e-6), config)
+        robust = width * torch.tanh(error / width)
+        to_ray = (in_camera - config.invalid_depth_m * ray).abs().sum(-1)
+        loss = torch.where(valid, robust, to_ray)
+    return LossResult(loss.mean(), error.detach(), valid)
