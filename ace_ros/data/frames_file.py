@@ -40,7 +40,7 @@ def format_note(image: str, camera: Camera, stamp_ns: int, frame_id: str) -> byt
     """Return the line of one recorded frame, with its newline."""
     distortion = [] if camera.distortion is None else camera.distortion.tolist()
     values = (image, stamp_ns, frame_id, camera.model, distortion, list(camera.size))
-    return json.dumps(dict(zip(KEYS, values))).encode() + b"\n"
+    return json.dumps(dict(zip(KEYS, values, strict=True))).encode() + b"\n"
 
 
 def read_frame_notes(path: Path) -> dict[str, FrameNote]:

@@ -22,7 +22,7 @@ MAX_IMAGE_BYTES = 1 << 28
 MAX_PIXELS = 1 << 28
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+JPEG_START, JPEG_PIXELS, JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 # Start-of-frame markers; C4, C8 and CC in that range mean other things.
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -39,9 +39,7 @@ def image_size(path: Path) -> tuple[int, int]:
                     f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image"
                 )
             data = file.read(1 << 16)
-            if _parse_size(data) is None:
-                data += file.read()
-            size = _parse_size(data)
+            size = parse_size(data) or parse_size(data + file.read())
             if size is None:
                 raise SceneError(f"{path}: not a readable PNG or JPEG image ({_describe(data)})")
             _check_whole(path, file)
@@ -67,7 +65,8 @@ def read_grey(path: Path) -> np.ndarray:
     return image
 
 
-def _parse_size(data: bytes) -> tuple[int, int] | None:
+def parse_size(data: bytes) -> tuple[int, int] | None:
+    """Return (width, height) from the beginning of PNG or JPEG data; None where it has none."""
     if data.startswith(PNG_START) and len(data) >= 24:
         return struct.unpack(">II", data[16:24])
     if not data.startswith(JPEG_START):
@@ -90,19 +89,22 @@ def _parse_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def is_whole(data: bytes) -> bool:
+    """Return whether PNG or JPEG data has its end marker; decoders fill what is missing."""
+    if data.startswith(PNG_START):
+        return PNG_END in data
+    # A thumbnail in the header has an end marker too, so look behind the start of the pixels.
+    return data.find(JPEG_END, data.find(JPEG_PIXELS)) >= 0
+
+
 def _check_whole(path: Path, file: BinaryIO) -> None:
-    """Refuse a file that lacks its end marker: decoders fill the missing part with grey."""
-    file.seek(0)
-    data = file.read(len(PNG_START))
-    end = PNG_END if data == PNG_START else JPEG_END
-    file.seek(max(0, file.seek(0, os.SEEK_END) - len(end)))
-    if file.read() == end:
+    file.seek(-12, os.SEEK_END)
+    if file.read().endswith((PNG_END, JPEG_END)):
         return
     # Some cameras append data of their own after the image.
     file.seek(0)
     data = file.read()
-    start = data.find(b"\xff\xda") if end == JPEG_END else 0
-    if data.find(end, start) < 0:
+    if not is_whole(data):
         raise SceneError(f"{path}: the image is cut off after {len(data)} bytes")
 
 

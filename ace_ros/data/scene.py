@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scene folders (the DSAC*/ACE layout), checked once: what `load_scene` returns can be trusted.
 
-    SCENE/train/rgb/*.{png,jpg}  poses/*.txt  calibration/*.txt  [frames.jsonl]   and the same in test/
+    SCENE/train/rgb/*.{png,jpg}  poses/*.txt  calibration/*.txt  [frames.jsonl]
+    SCENE/test/ likewise
 
 A pose file holds the 4x4 matrix T_map_camera; a calibration file the 3x3 intrinsics, or one focal
 length in pixels. With frames.jsonl (see `frames_file`) the folder is a recording.
@@ -55,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scene:
-    """The frames of one split ("train" or "test") of a scene folder, in the order of their names."""
+    """The frames of one split ("train" or "test") of a scene folder, sorted by name."""
 
     folder: Path
     split: str
@@ -89,7 +90,7 @@ def load_scene(folder: Path, split: str = "train") -> Scene:
     cameras = _CameraReader()
     frames = [
         Frame(image, T, cameras.read(path, image, notes.get(image.name)), _stamp(notes, image))
-        for image, T, path in zip(images, poses.unbind(0), calibration_paths)
+        for image, T, path in zip(images, poses.unbind(0), calibration_paths, strict=True)
     ]
     return Scene(Path(folder), split, tuple(frames))
 
@@ -198,7 +199,7 @@ def _read_poses(paths: list[Path]) -> Tensor:
     values = [_read_numbers(path, (16,), "the 16 numbers of a 4x4 matrix") for path in paths]
     T = torch.tensor(values, dtype=torch.float64).reshape(-1, 4, 4)
     defect = se3.rigid_defect(T)
-    for path, T_map_camera, d in zip(paths, T, defect.tolist()):
+    for path, T_map_camera, d in zip(paths, T, defect.tolist(), strict=True):
         if not math.isfinite(d):
             raise SceneError(f"{path}: pose has values that are not finite, expected T_map_camera")
         if d > MAX_RIGID_DEFECT:
@@ -276,7 +277,7 @@ class _CameraReader:
 
 
 def _read_numbers(path: Path, counts: tuple[int, ...], expected: str) -> list[float]:
-    """Return the numbers of a small text file, of which there must be as many as one of `counts`."""
+    """Return the numbers of a small text file; how many there are must be one of `counts`."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_TEXT_BYTES)
