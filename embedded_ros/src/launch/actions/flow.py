@@ -116,7 +116,8 @@ class TimerAction(Action):
         self.actions = list(actions)
         self.cancel_on_shutdown = cancel_on_shutdown
         self._cancelled = False
-        self._task: asyncio.Task | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._done: asyncio.Future | None = None
 
     def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
         """Return what will be visited."""
@@ -124,13 +125,14 @@ class TimerAction(Action):
 
     def get_asyncio_future(self) -> asyncio.Future | None:
         """Return what ends when the time has come or the timer was cancelled."""
-        return self._task
+        return self._done
 
     def cancel(self) -> None:
         """Do not visit the entities; without effect after the time has come."""
         self._cancelled = True
-        if self._task is not None:
-            self._task.cancel()
+        if self._done is not None and not self._done.done():
+            self._handle.cancel()
+            self._done.set_result(None)
 
     def execute(self, context: LaunchContext) -> None:
         """Start the timer."""
@@ -138,7 +140,8 @@ class TimerAction(Action):
             return
         seconds = perform_typed(context, self.period, float)
         outer = dict(context.get_locals_as_dict())
-        self._task = context.asyncio_loop.create_task(self._wait(context, seconds))
+        self._done = context.asyncio_loop.create_future()
+        self._handle = context.asyncio_loop.call_later(seconds, self._ring, context)
 
         def fire(event: Event, context: LaunchContext) -> list[LaunchDescriptionEntity]:
             context.extend_locals(outer)
@@ -156,10 +159,7 @@ class TimerAction(Action):
                 OnShutdown(on_shutdown=lambda event, context: self.cancel())
             )
 
-    async def _wait(self, context: LaunchContext, seconds: float) -> None:
-        """Emit the timer's event after a time."""
-        try:
-            await asyncio.sleep(seconds)
-        except asyncio.CancelledError:
-            return
+    def _ring(self, context: LaunchContext) -> None:
+        """Emit the timer's event: its time has come."""
         context.emit_event_sync(TimerEvent(timer_action=self))
+        self._done.set_result(None)
