@@ -51,7 +51,7 @@ class PythonLaunchDescriptionSource:
         try:  # not kept: the running launch may give another path
             path = perform_substitutions(LaunchContext(), self._path)
             return get_launch_description_from_python_launch_file(path)
-        except Exception:  # noqa: BLE001 - whatever the file raises is raised again when it is included
+        except Exception:  # whatever the file raises is raised again when it is included
             return None
 
 
@@ -67,7 +67,6 @@ def get_launch_description_from_python_launch_file(path: str) -> LaunchDescripti
     loader.exec_module(module)
     if not hasattr(module, "generate_launch_description"):
         raise InvalidPythonLaunchFileError(
-            f"launch file at '{path}' does not contain the required function "
-            "'generate_launch_description()'"
+            f"launch file at '{path}' does not contain the required function 'generate_launch_description()'"
         )
     return module.generate_launch_description()

@@ -105,7 +105,7 @@ class LaunchService:
                     self._shut_down("idle")
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - a launch file may raise anything
+            except Exception as error:  # a launch file may raise anything
                 self._fail(error)
 
     def _handle(self, event: Event) -> None:

@@ -7,6 +7,7 @@ The screen is stdout, for messages of the launch and for output of processes ali
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -140,10 +141,8 @@ def get_logger(name: str = "launch") -> Logger:
 
 def print_line(line: str) -> None:
     """Print a line at once; a closed pipe behind stdout does not end the launch."""
-    try:
+    with contextlib.suppress(BrokenPipeError):
         print(line, file=sys.stdout, flush=True)
-    except BrokenPipeError:
-        pass
 
 
 def _as_set(targets: object) -> set[str]:

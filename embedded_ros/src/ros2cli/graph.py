@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.task import Future
-
-import rclpy
 
 _POLL_S = 0.05
 Result = TypeVar("Result")
@@ -44,9 +43,7 @@ def cli_node(spin_time: float = 0.5) -> Iterator[Node]:
         rclpy.try_shutdown()
 
 
-def wait_for(
-    node: Node, condition: Callable[[], Result], timeout: float | None = None
-) -> Result | None:
+def wait_for(node: Node, condition: Callable[[], Result], timeout: float | None = None) -> Result | None:
     """Spin until a condition is true; return its value, false after `timeout` seconds."""
     end = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -87,10 +84,7 @@ def is_hidden(name: str) -> bool:
 
 def node_names(node: Node, include_hidden: bool = False) -> list[str]:
     """Return the full names of all nodes, sorted, a duplicate name twice."""
-    names = [
-        f"{namespace.rstrip('/')}/{name}"
-        for name, namespace in node.get_node_names_and_namespaces()
-    ]
+    names = [f"{namespace.rstrip('/')}/{name}" for name, namespace in node.get_node_names_and_namespaces()]
     return sorted(name for name in names if include_hidden or not is_hidden(name))
 
 

@@ -8,10 +8,10 @@ import importlib
 import re
 from pathlib import Path
 
-from rosbags.typesys import Stores, get_typestore
-
 from embedded_ros.definitions import InterfaceError, definition, find_file
 from embedded_ros.interfaces import SOURCE
+from rosbags.typesys import Stores, get_typestore
+
 from ros2cli.verbs import add_verb, add_verbs
 
 _TITLES = {"msg": "Messages", "srv": "Services"}
@@ -100,6 +100,4 @@ def _parts(name: str) -> list[str]:
 def _packages(kind: str) -> list[str]:
     """Return the packages with messages or services that this runtime can load."""
     modules = Path(SOURCE).glob(f"*/{kind}.py")
-    return sorted(
-        module.parent.name for module in modules if "embedded_ros.interfaces" in module.read_text()
-    )
+    return sorted(module.parent.name for module in modules if "embedded_ros.interfaces" in module.read_text())

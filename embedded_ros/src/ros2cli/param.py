@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 import yaml
-from rclpy.node import Node
-
 from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.node import Node
+
 from ros2cli.graph import add_discovery_argument, call, cli_node, node_names, require_node
 from ros2cli.verbs import add_verb, add_verbs
 
@@ -22,18 +22,12 @@ _TYPES = {
     ParameterType.PARAMETER_DOUBLE: ("double_value", "double", "Double value is:"),
     ParameterType.PARAMETER_STRING: ("string_value", "string", "String value is:"),
     ParameterType.PARAMETER_BYTE_ARRAY: ("byte_array_value", "byte array", "Byte values are:"),
-    ParameterType.PARAMETER_BOOL_ARRAY: (
-        *("bool_array_value", "boolean array", "Boolean values are:"),
-    ),
+    ParameterType.PARAMETER_BOOL_ARRAY: (*("bool_array_value", "boolean array", "Boolean values are:"),),
     ParameterType.PARAMETER_INTEGER_ARRAY: (
         *("integer_array_value", "integer array", "Integer values are:"),
     ),
-    ParameterType.PARAMETER_DOUBLE_ARRAY: (
-        *("double_array_value", "double array", "Double values are:"),
-    ),
-    ParameterType.PARAMETER_STRING_ARRAY: (
-        *("string_array_value", "string array", "String values are:"),
-    ),
+    ParameterType.PARAMETER_DOUBLE_ARRAY: (*("double_array_value", "double array", "Double values are:"),),
+    ParameterType.PARAMETER_STRING_ARRAY: (*("string_array_value", "string array", "String values are:"),),
 }
 _SCALARS = {
     bool: ParameterType.PARAMETER_BOOL,
@@ -87,17 +81,13 @@ def list_parameters(args: argparse.Namespace) -> None:
             try:
                 names = _names(node, target)
             except RuntimeError:
-                print(
-                    f"Wait for service timed out waiting for parameter services for node {target}"
-                )
+                print(f"Wait for service timed out waiting for parameter services for node {target}")
                 continue
             if names and not args.node_name:
                 print(f"{target}:")
             kinds = {}
             if args.param_type:
-                kinds = {
-                    d.name: f" (type: {_type_name(d)})" for d in _describe(node, target, names)
-                }
+                kinds = {d.name: f" (type: {_type_name(d)})" for d in _describe(node, target, names)}
             for name in names:
                 print(f"  {name}{kinds.get(name, '')}")
 

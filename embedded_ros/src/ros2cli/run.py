@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import signal
@@ -18,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefix", default="", help="command to put before the executable")
     parser.add_argument("package_name", help="Name of the ROS package")
     parser.add_argument("executable_name", help="Name of the executable")
-    parser.add_argument(
-        "argv", nargs=argparse.REMAINDER, help="Pass arbitrary arguments to the executable"
-    )
+    parser.add_argument("argv", nargs=argparse.REMAINDER, help="Pass arbitrary arguments to the executable")
     parser.set_defaults(main=main)
 
 
@@ -35,10 +34,9 @@ def main(args: argparse.Namespace) -> int | str:
     process = subprocess.Popen([*shlex.split(args.prefix), *command, *args.argv])
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while process.returncode is None:
-        try:
+        # A Ctrl-C reaches the program, too, and it decides when to end.
+        with contextlib.suppress(KeyboardInterrupt):
             process.wait()
-        except KeyboardInterrupt:
-            pass  # a Ctrl-C reaches the program, too, and it decides when to end
     if process.returncode < 0 and os.name == "posix":
         print("[ros2run]:", signal.strsignal(-process.returncode))
     elif process.returncode:

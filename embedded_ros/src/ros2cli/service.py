@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import time
 
+import rclpy
 import yaml
 
-import rclpy
 from ros2cli.graph import absolute, add_discovery_argument, cli_node, is_hidden, spin_for_result
 from ros2cli.messages import fill, get_interface
 from ros2cli.verbs import add_verb, add_verbs

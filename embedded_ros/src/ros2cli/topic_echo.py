@@ -10,10 +10,10 @@ from collections import deque
 from itertools import pairwise
 from typing import Any
 
+import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 
-import rclpy
 from ros2cli.graph import absolute, add_discovery_argument, cli_node, wait_for
 from ros2cli.messages import get_interface, to_plain, to_yaml
 from ros2cli.verbs import add_verb
@@ -27,9 +27,7 @@ def add_arguments(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--once", action="store_true", help="Print the first message and exit")
     verb.add_argument("--field", help="Print only this field; '.' selects sub-fields")
     verb.add_argument("-f", "--full-length", action="store_true", help="Print long arrays whole")
-    verb.add_argument(
-        "-l", "--truncate-length", type=int, default=128, help="Longest text and array printed"
-    )
+    verb.add_argument("-l", "--truncate-length", type=int, default=128, help="Longest text and array printed")
     verb.add_argument("--no-arr", action="store_true", help="Don't print array fields")
     verb.add_argument("--no-str", action="store_true", help="Don't print string fields")
     verb.add_argument("--flow-style", action="store_true", help="Print each message in one line")
@@ -110,8 +108,7 @@ def _message_class(node: Node, topic: str, given: str | None, warn: bool = True)
             return None
         if len(types) > 1:
             raise RuntimeError(
-                f"Cannot echo topic '{topic}', as it contains more than one type: "
-                f"[{', '.join(types)}]"
+                f"Cannot echo topic '{topic}', as it contains more than one type: [{', '.join(types)}]"
             )
         given = types[0]
     try:

@@ -50,7 +50,7 @@ class DeclareLaunchArgument(Action):
         self._conditionally_included = False
 
     def execute(self, context: LaunchContext) -> None:
-        """Set the default where no value was given; raise RuntimeError for a missing or wrong one."""
+        """Set the default where no value was given; raise RuntimeError for a bad or missing one."""
         if self.name not in context.launch_configurations:
             if self.default_value is None:
                 raise RuntimeError(f'Required launch argument "{self.name}" was not provided.')
@@ -71,8 +71,7 @@ class IncludeLaunchDescription(Action):
         self,
         launch_description_source: PythonLaunchDescriptionSource | SomeSubstitutionsType,
         *,
-        launch_arguments: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]]
-        | None = None,
+        launch_arguments: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
