@@ -98,7 +98,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def _check_whole(path: Path, file: BinaryIO) -> None:
-    file.seek(-12, os.SEEK_END)
+    file.seek(max(0, os.fstat(file.fileno()).st_size - 12))
     if file.read().endswith((PNG_END, JPEG_END)):
         return
     # Some cameras append data of their own after the image.

@@ -192,5 +192,5 @@ def test_a_killed_recorder_leaves_a_scene_that_loads_and_goes_on(tmp_path: Path)
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) > 60
+    assert int(run.stdout) > 20  # the recorders got on between their deaths
     assert len(load_scene(tmp_path).frames) == SceneRecorder(tmp_path).frames == int(run.stdout)
