@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import json
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 from xml.etree import ElementTree
 
 
@@ -19,7 +22,7 @@ def package_name_of(manifest: Path) -> str | None:
 def find_checkout(package_name: str) -> Path | None:
     """Return the folder with the package's package.xml beside its Python package, or None.
 
-    An editable install copies share files once, at install time; the checkout has the live ones.
+    An editable install copies no share files, so the checkout is the only place that has them.
     Only the location of the Python package is looked up, nothing of it is executed.
     """
     if not package_name.isidentifier():
@@ -33,3 +36,16 @@ def find_checkout(package_name: str) -> Path | None:
         if package_name_of(root / "package.xml") == package_name:
             return root
     return None
+
+
+def editable_packages() -> dict[str, Path]:
+    """Return name and folder of every package that pip installed editable."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            root = Path(unquote(urlparse(origin["url"]).path))
+            name = package_name_of(root / "package.xml")
+            if name is not None:
+                found[name] = root
+    return found

@@ -13,7 +13,7 @@ import re
 import warnings
 from pathlib import Path
 
-from ament_index_python.checkout import find_checkout
+from ament_index_python.checkout import editable_packages, find_checkout
 from ament_index_python.search_paths import get_search_paths
 
 _MARKERS = os.path.join("share", "ament_index", "resource_index", "packages")
@@ -46,13 +46,24 @@ def get_package_share_path(package_name: str, print_warning: bool = True) -> Pat
 
 def get_packages_with_prefixes() -> dict[str, str]:
     """Return the installed packages and their prefixes, the first prefix of each name."""
-    found: dict[str, str] = {}
-    for prefix in get_search_paths():
-        names = {marker.name for marker in Path(prefix, _MARKERS).glob("*")}
-        names |= {path.parent.name for path in Path(prefix, "share").glob("*/package.xml")}
-        for name in sorted(names):
-            found.setdefault(name, prefix)
-    return {name: _locate(name)[0] for name in sorted(found)}
+    prefixes, sourced = get_search_paths(), _sourced_prefixes()
+    found = {}
+    for prefix in reversed([p for p in prefixes if p not in sourced]):
+        found.update(_packages_in(prefix))
+    found.update({name: str(root) for name, root in editable_packages().items()})
+    for prefix in reversed([p for p in prefixes if p in sourced]):
+        found.update(_packages_in(prefix))
+    return found
+
+
+def _packages_in(prefix: str) -> dict[str, str]:
+    names = {marker.name for marker in Path(prefix, _MARKERS).glob("*")}
+    names |= {path.parent.name for path in Path(prefix, "share").glob("*/package.xml")}
+    return dict.fromkeys(names, prefix)
+
+
+def _sourced_prefixes() -> list[str]:
+    return [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
 
 
 def _locate(package_name: str) -> tuple[str, str]:
@@ -60,7 +71,7 @@ def _locate(package_name: str) -> tuple[str, str]:
     if re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_-]+", package_name, re.ASCII) is None:
         raise ValueError(f"'{package_name}' is not a valid package name")
     prefixes = get_search_paths()
-    sourced = set(filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)))
+    sourced = _sourced_prefixes()
     for prefix in prefixes:
         if prefix not in sourced:
             checkout = find_checkout(package_name)

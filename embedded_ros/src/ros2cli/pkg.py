@@ -51,6 +51,8 @@ def show_executables(args: argparse.Namespace) -> str | None:
         try:
             names = list_executables(package)
         except (PackageNotFoundError, ValueError):
+            if args.package_name is None:
+                continue  # one of those is an editable install of another environment
             return f"Package '{package}' not found"
         for name in names:
             print(find_executable(package, name)[-1] if args.full_path else f"{package} {name}")
