@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import HEIGHT, MATRIX, WIDTH, picture, pose
+from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.data.scene import load_scene, read_grey

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import HEIGHT, MATRIX, WIDTH, picture, pose
+from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
 from ace_ros.data.scene import load_scene, read_grey, require_trainable
 from ace_ros.errors import SceneError
