@@ -38,6 +38,7 @@ from launch.substitutions import (
     TextSubstitution,
     ThisLaunchFileDir,
 )
+from ros2_command import is_running
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity, LaunchService
 
@@ -61,14 +62,6 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def shell(script: str, **kwargs: object) -> ExecuteProcess:
     """Return an action that runs a shell script and shows its output."""
     return ExecuteProcess(cmd=["sh", "-c", script], **{"output": "screen", "name": "sh", **kwargs})
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def test_output_is_prefixed_and_the_exit_is_reported(run: Run) -> None:
