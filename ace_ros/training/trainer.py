@@ -205,7 +205,7 @@ class _Reporter:
     def on_step(self, result: LossResult) -> None:
         """Report a training step; stops a training that has diverged."""
         assert self.clock is not None
-        if not math.isfinite(float(result.loss)):
+        if not math.isfinite(float(result.loss.detach())):
             raise TrainingError(f"training diverged at step {self.clock.step}: the loss is not finite")
         error = torch.where(result.valid, result.error_px, math.inf)
         self.median_error_px = float(error.median())

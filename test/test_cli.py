@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ace_ros.data.scene import load_scene
+from ace_ros.network.encoder import Encoder, save_encoder
+from support import Trained
+
+
+def run(*arguments: object, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ace_ros", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def refused(*arguments: object) -> str:
+    """Return the one sentence on stderr of a command that must end with exit code 2."""
+    done = run(*arguments)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("ace_ros: "), done.stderr
+    return lines[0]
+
+
+def test_map_then_eval_then_localize_then_info(simulated_scene: Path, tmp_path: Path) -> None:
+    path = tmp_path / "room.safetensors"
+    done = run("map", simulated_scene, "-o", path, "--preset", "fast", "--time-budget", 4, "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert {"map", "map_bytes", "frames", "steps", "prepare_s", "train_s", "total_s", "device"} <= set(made)
+    assert made["frames"] == 40 and made["map_bytes"] == path.stat().st_size < 4.5e6
+    assert made["train_s"] == pytest.approx(4.0, abs=2.0)
+
+    done = run("eval", simulated_scene, path, "--json", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert set(figures) == {
+        "frames", "localized", "median_translation_m", "median_rotation_deg", "recall", "latency_ms",
+        "map_bytes", "device",
+    }  # fmt: skip
+    assert set(figures["recall"]) == {"10cm_5deg", "5cm_5deg", "2cm_2deg", "1cm_1deg"}
+    assert set(figures["latency_ms"]) == {"median", "p99"}
+    assert figures["frames"] == 10 and figures["device"] == "cpu"
+
+    done = run("info", path, "--json")
+    assert json.loads(done.stdout)["encoder"] == "lite"
+    assert "map_frame: map" in run("info", path).stdout
+
+
+def test_localize_prints_one_pose_per_image(trained: Trained) -> None:
+    frames = load_scene(trained.scene, "test").frames[:2]
+    paths = [f.image_path for f in frames]
+    done = run("localize", trained.map_path, *paths, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [r["image"] for r in rows] == [str(p) for p in paths]
+    for row in rows:
+        assert (row["T_map_camera"] is not None) == row["ok"] == (row["reason"] == "none")
+    assert "inliers" in run("localize", trained.map_path, paths[0]).stdout
+
+
+def test_localize_takes_a_calibration_file(trained: Trained, tmp_path: Path) -> None:
+    frame = load_scene(trained.scene, "test").frames[0]
+    image = tmp_path / "query.png"
+    shutil.copy(frame.image_path, image)
+    assert "calibration" in refused("localize", trained.map_path, image)
+    text = tmp_path / "camera.txt"
+    text.write_text("\n".join(" ".join(map(str, row)) for row in frame.camera.matrix.tolist()))
+    assert run("localize", trained.map_path, image, "--camera", text).returncode == 0
+    yaml = tmp_path / "camera.yaml"
+    K = [v for row in frame.camera.matrix.tolist() for v in row]
+    yaml.write_text(
+        "image_width: 320\nimage_height: 240\ncamera_name: front\n"
+        f"camera_matrix:\n  rows: 3\n  cols: 3\n  data: {K}\n"
+        "distortion_model: plumb_bob\n"
+        "distortion_coefficients:\n  rows: 1\n  cols: 5\n  data: [0.0, 0.0, 0.0, 0.0, 0.0]\n"
+    )
+    assert run("localize", trained.map_path, image, "--camera", yaml).returncode == 0
+    yaml.write_text("camera_matrix: 3\n")
+    assert "camera.yaml" in refused("localize", trained.map_path, image, "--camera", yaml)
+
+
+def test_progress_lines_are_json_and_end_with_the_result(simulated_scene: Path, tmp_path: Path) -> None:
+    done = run("map", simulated_scene, "-o", tmp_path / "m", "--time-budget", 2, "--progress-json")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {e["event"] for e in events[:-1]} == {"progress"}
+    assert {e["phase"] for e in events[:-1]} == {"prepare", "train"}
+    assert events[-1]["event"] == "result" and Path(events[-1]["map"]) == tmp_path / "m.safetensors"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_leaves_no_map(
+    simulated_scene: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "ace_ros", "map", simulated_scene, "-o", tmp_path / "m", "--progress-json"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first view is encoded
+    time.sleep(0.2)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "interrupted" in errors and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_maps_that_cannot_be_used_are_refused_in_one_sentence(trained: Trained, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "executed",))
+
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(pickle.dumps(Bomb()))
+    assert "not an ace_ros map" in refused("eval", trained.scene, bad)
+    assert not (tmp_path / "executed").exists()
+    bad.write_bytes(trained.map_path.read_bytes()[:-1000])
+    assert "truncated" in refused("eval", trained.scene, bad)
+    bad.write_bytes(trained.map_path.read_bytes().replace(b'"format_version":"1"', b'"format_version":"9"'))
+    assert "format version '9'" in refused("eval", trained.scene, bad)
+    assert "cannot be read" in refused("info", tmp_path / "nowhere.safetensors")
+
+
+def test_a_map_of_another_encoder_is_refused(simulated_scene: Path, tmp_path: Path) -> None:
+    encoder = tmp_path / "own.safetensors"
+    save_encoder(encoder, Encoder(16), "untrained", {})
+    path = tmp_path / "m.safetensors"
+    done = run("map", simulated_scene, "-o", path, "--time-budget", 1, "--encoder", encoder)
+    assert done.returncode == 0, done.stderr
+    save_encoder(encoder, Encoder(16), "untrained, but with other weights", {})
+    assert "was trained with encoder" in refused("eval", simulated_scene, path)
+
+
+def test_wrong_scenes_and_outputs_are_refused(simulated_scene: Path, tmp_path: Path) -> None:
+    assert "no such folder" in refused("map", tmp_path, "-o", tmp_path / "m")
+    assert "ends in .safetensors" in refused("map", simulated_scene, "-o", tmp_path / "m.pt")
+    assert "device must be" in refused("map", simulated_scene, "-o", tmp_path / "m", "--device", "tpu")
+    broken = tmp_path / "scene"
+    shutil.copytree(simulated_scene, broken)
+    next((broken / "train" / "poses").iterdir()).unlink()
+    assert "no pose for" in refused("map", broken, "-o", tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "command", ["", "map", "eval", "localize", "info", "import-bag", "import-dataset"]
+)
+def test_every_command_explains_itself(command: str) -> None:
+    done = run(*([command] if command else []), "--help")
+    assert done.returncode == 0 and "--help" in done.stdout
+    assert not command or "--device" in done.stdout

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ace_ros.data.scene import load_scene, read_grey
+from ace_ros.errors import CameraError, ConfigError
+from ace_ros.evaluate import evaluate, write_report
+from ace_ros.geometry.camera import Camera
+from ace_ros.geometry.metrics import pose_error
+from ace_ros.relocalizer import Relocalizer
+from ace_ros.scene_map import SceneMap
+from support import Trained
+
+
+@pytest.fixture(scope="module")
+def relocalizer(trained: Trained) -> Relocalizer:
+    return Relocalizer(SceneMap.load(trained.map_path), device="cpu")
+
+
+def test_images_beside_the_drive_are_localized(relocalizer: Relocalizer, trained: Trained) -> None:
+    evaluation = evaluate(load_scene(trained.scene, "test"), relocalizer)
+    found = torch.isfinite(evaluation.translation_m)
+    assert found.double().mean() >= 0.7
+    assert float(evaluation.translation_m[found].median()) < 0.15
+    assert float(evaluation.rotation_rad[found].median().rad2deg()) < 3.0
+    assert (evaluation.inliers[found] > 50).all()
+
+
+def test_mapping_images_are_localized_better_still(relocalizer: Relocalizer, trained: Trained) -> None:
+    frame = load_scene(trained.scene).frames[5]
+    found = relocalizer.localize(read_grey(frame.image_path), frame.camera)
+    metres, radians = pose_error(found.T_map_camera[0], frame.T_map_camera)
+    assert bool(found.ok[0]) and float(metres) < 0.15 and float(radians.rad2deg()) < 3.0
+    sigma = found.covariance[0].diagonal().sqrt()
+    assert torch.isfinite(sigma).all() and (sigma > 0).all() and float(sigma[:3].max()) < 1.0
+
+
+@pytest.mark.parametrize("size", [(640, 480), (160, 120), (321, 239)])
+def test_an_image_of_another_size_gives_the_same_pose(
+    relocalizer: Relocalizer, trained: Trained, size: tuple[int, int]
+) -> None:
+    frame = load_scene(trained.scene).frames[5]
+    image = cv2.resize(read_grey(frame.image_path), size, interpolation=cv2.INTER_AREA)
+    found = relocalizer.localize(image, frame.camera.resize(*size))
+    metres, radians = pose_error(found.T_map_camera[0], frame.T_map_camera)
+    assert bool(found.ok[0]) and float(metres) < 0.25 and float(radians.rad2deg()) < 5.0
+
+
+def test_colour_grey_and_batched_images_give_the_same_answer(relocalizer: Relocalizer, trained: Trained) -> None:
+    frames = load_scene(trained.scene).frames[5:7]
+    grey = np.stack([read_grey(f.image_path) for f in frames])
+    single = relocalizer.predict(grey[0], frames[0].camera)
+    batch = relocalizer.predict(grey, frames[0].camera)
+    colour = relocalizer.predict(np.repeat(grey[0][..., None], 3, axis=2), frames[0].camera)
+    assert batch.points.shape[0] == 2
+    torch.testing.assert_close(batch.points[0], single.points[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(colour.points, single.points)
+    assert single.pixels.amin() >= 0
+    assert (single.pixels.amax(0) <= torch.tensor([319.5, 239.5])).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "black", "gradient"])
+def test_an_image_of_nothing_known_has_no_pose_and_a_reason(relocalizer: Relocalizer, kind: str) -> None:
+    images = {
+        "noise": np.random.default_rng(0).integers(0, 255, (240, 320), dtype=np.uint8),
+        "black": np.zeros((240, 320), np.uint8),
+        "gradient": np.tile(np.linspace(0, 255, 320).astype(np.uint8), (240, 1)),
+    }
+    camera = Camera(torch.tensor([[250.0, 0, 159.5], [0, 250.0, 119.5], [0, 0, 1.0]]), (320, 240))
+    found = relocalizer.localize(images[kind], camera)
+    assert not bool(found.ok[0]) and int(found.reason[0]) > 0
+    assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
+
+
+def test_images_that_are_none_are_refused_by_name(relocalizer: Relocalizer) -> None:
+    camera = Camera(torch.tensor([[250.0, 0, 159.5], [0, 250.0, 119.5], [0, 0, 1.0]]), (320, 240))
+    with pytest.raises(CameraError, match="the image is 640x480, its camera_info says 320x240"):
+        relocalizer.localize(np.zeros((480, 640), np.uint8), camera)
+    with pytest.raises(CameraError, match="must be uint8"):
+        relocalizer.localize(np.zeros((240, 320), np.float32), camera)
+    with pytest.raises(CameraError, match="must be uint8"):
+        relocalizer.localize(np.zeros((0, 320), np.uint8), camera)
+
+
+def test_devices_that_are_not_there_are_refused(trained: Trained) -> None:
+    for device in ("cuda:7", "tpu", "meta"):
+        with pytest.raises(ConfigError, match="device"):
+            Relocalizer(trained.scene_map, device=device)
+
+
+def test_the_report_holds_a_table_of_all_frames_and_pictures(
+    relocalizer: Relocalizer, trained: Trained, tmp_path: object
+) -> None:
+    pytest.importorskip("matplotlib")
+    scene = load_scene(trained.scene, "test")
+    evaluation = evaluate(scene, relocalizer)
+    files = write_report(tmp_path, evaluation, scene, relocalizer)  # type: ignore[arg-type]
+    lines = files[0].read_text().splitlines()
+    assert len(lines) == 1 + len(scene.frames)
+    assert lines[1].startswith(scene.frames[0].image_path.name)
+    for path in files[1:]:
+        assert path.suffix == ".png" and path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

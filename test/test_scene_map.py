@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import pickle
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ace_ros.errors import MapError
+from ace_ros.network.head import Head
+from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SceneMap, read_map_header
+from ace_ros.tensor_file import read_header, write_atomically
+
+
+@pytest.fixture
+def scene_map() -> SceneMap:
+    torch.manual_seed(0)
+    return SceneMap(
+        head=Head(16, 32, 1).eval().requires_grad_(False),
+        centre=torch.tensor([500_000.123456789, 5_400_000.987654321, 231.5], dtype=torch.float64),
+        bounds=torch.tensor([[499_990.0, 5_399_990.0, 230.0], [500_010.0, 5_400_010.0, 235.0]]).double(),
+        cloud_points=torch.randn(50, 3),
+        cloud_grey=torch.arange(50, dtype=torch.uint8),
+        encoder="lite",
+        encoder_hash="0123456789abcdef",
+        map_frame="floor_2",
+        created="2026-01-01T00:00:00+00:00",
+        training={"steps": 12, "median_error_px": 1.5},
+    )
+
+
+@pytest.fixture
+def path(scene_map: SceneMap, tmp_path: Path) -> Path:
+    scene_map.save(tmp_path / "place.safetensors")
+    return tmp_path / "place.safetensors"
+
+
+def test_a_saved_map_gives_the_same_points_to_half_precision(scene_map: SceneMap, path: Path) -> None:
+    loaded = SceneMap.load(path)
+    features = torch.randn(100, 16)
+    torch.testing.assert_close(loaded.head(features), scene_map.head(features), atol=2e-3, rtol=2e-3)
+    for name in ("encoder", "encoder_hash", "map_frame", "created", "training"):
+        assert getattr(loaded, name) == getattr(scene_map, name)
+
+
+def test_coordinates_of_a_map_projection_keep_their_precision(scene_map: SceneMap, path: Path) -> None:
+    loaded = SceneMap.load(path)
+    assert torch.equal(loaded.centre, scene_map.centre)
+    np.testing.assert_allclose(loaded.cloud()[0], scene_map.cloud()[0], atol=1e-6)
+
+
+def test_the_header_is_read_without_the_weights(path: Path) -> None:
+    header = read_map_header(path)
+    assert (header["heads"], header["map_frame"], header["training"]["steps"]) == (1, "floor_2", 12)
+
+
+def change_header(path: Path, **changes: str) -> None:
+    header = {**read_header(path, FORMAT, FORMAT_VERSION), **changes}
+    save_file(load_file(path), path, header)
+
+
+def change_map_header(path: Path, **changes: object) -> None:
+    header = read_map_header(path)
+    change_header(path, map=json.dumps({**header, **changes}))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(MapError, match="truncated"):
+        SceneMap.load(path)
+
+
+def test_a_newer_format_is_refused_by_its_number(path: Path) -> None:
+    change_header(path, format_version=str(FORMAT_VERSION + 1))
+    with pytest.raises(MapError, match=f"version '{FORMAT_VERSION + 1}', this ace_ros reads up to"):
+        SceneMap.load(path)
+
+
+def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(MapError, match="safetensors file of another program"):
+        SceneMap.load(tmp_path / "other.safetensors")
+
+
+def test_an_encoder_file_is_no_map() -> None:
+    from ace_ros.network.encoder import WEIGHTS_DIR
+
+    with pytest.raises(MapError, match="expected an ace_ros map file, found ace_ros encoder"):
+        SceneMap.load(WEIGHTS_DIR / "lite.safetensors")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MapError, match=r"nowhere\.safetensors: cannot be read: No such file"):
+        SceneMap.load(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("writer", ["pickle", "torch"])
+def test_a_pickle_is_refused_and_never_executed(tmp_path: Path, writer: str) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "executed",))
+
+    path = tmp_path / "bomb.safetensors"
+    if writer == "pickle":
+        path.write_bytes(pickle.dumps(Bomb()))
+    else:
+        torch.save({"head": Bomb()}, path)
+    with pytest.raises(MapError, match="not an ace_ros map file"):
+        SceneMap.load(path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": {"channels": 16, "width": 10**9, "blocks": 1}},
+        {"head": {"channels": 16, "width": 64, "blocks": 1}},
+        {"head": None},
+        {"heads": 7},
+        {"centre": [0.0, 0.0]},
+        {"centre": [0.0, float("nan"), 0.0]},
+        {"training": "none"},
+        {"encoder": 3},
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(path: Path, changes: dict) -> None:
+    change_map_header(path, **changes)
+    with pytest.raises(MapError, match="damaged"):
+        SceneMap.load(path)
+
+
+def test_weights_that_are_no_numbers_are_refused(scene_map: SceneMap, path: Path) -> None:
+    scene_map.head.output.bias[0] = float("nan")
+    scene_map.save(path)
+    with pytest.raises(MapError, match="not finite"):
+        SceneMap.load(path)
+
+
+def test_a_full_disk_leaves_the_older_map_whole(scene_map: SceneMap, path: Path) -> None:
+    before = path.read_bytes()
+    code = f"""
+import resource, signal
+from pathlib import Path
+from ace_ros.tensor_file import write_atomically
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomically(Path({str(path)!r}), bytes(100_000))
+except OSError as error:
+    print(error.strerror)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "File too large"
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+    SceneMap.load(path)
+
+
+def test_writing_into_a_folder_that_does_not_exist_makes_it(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a" / "b" / "file", b"x")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"x"
+
+
+def test_a_map_belongs_to_its_encoder(scene_map: SceneMap) -> None:
+    from ace_ros.relocalizer import Relocalizer
+
+    with pytest.raises(MapError, match="was trained with encoder lite of hash 0123456789abcdef"):
+        Relocalizer(scene_map, device="cpu")
+    with pytest.raises(MapError, match="cannot be read"):
+        Relocalizer(replace(scene_map, encoder="no_such_encoder"), device="cpu")
