@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between ROS messages and the core's types: transforms, cameras, poses, point clouds.
+
+Messages are read and filled by their attributes only, so nothing here imports ROS. Transforms are
+(4, 4) float64 tensors; `T_a_b` is the message with frame_id a and child_frame_id b.
+"""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace_ros.errors import CameraError
+from ace_ros.geometry.camera import Camera
+from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, skew, to_quaternion
+
+NANOSECONDS = 1_000_000_000
+
+
+def stamp_ns(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time in nanoseconds."""
+    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+
+
+def fill_stamp(stamp: Any, nanoseconds: int) -> Any:
+    """Write nanoseconds into a builtin_interfaces/Time and return it."""
+    stamp.sec, stamp.nanosec = divmod(nanoseconds, NANOSECONDS)
+    return stamp
+
+
+def matrix_of_transform(transform: Any) -> Tensor:
+    """Return the matrix of a geometry_msgs/Transform; NaN where its quaternion is of no length."""
+    return _matrix(transform.translation, transform.rotation)
+
+
+def matrix_of_pose(pose: Any) -> Tensor:
+    """Return the matrix of a geometry_msgs/Pose; NaN where its quaternion is of no length."""
+    return _matrix(pose.position, pose.orientation)
+
+
+def _matrix(t: Any, q: Any) -> Tensor:
+    translation = torch.tensor([t.x, t.y, t.z], dtype=torch.float64)
+    rotation = from_quaternion(torch.tensor([q.x, q.y, q.z, q.w], dtype=torch.float64))
+    return from_rotation_translation(rotation, translation)
+
+
+def fill_transform(transform: Any, T: Tensor) -> Any:
+    """Write a matrix into a geometry_msgs/Transform and return it."""
+    _fill(transform.translation, transform.rotation, T)
+    return transform
+
+
+def fill_pose(pose: Any, T: Tensor) -> Any:
+    """Write a matrix into a geometry_msgs/Pose and return it."""
+    _fill(pose.position, pose.orientation, T)
+    return pose
+
+
+def _fill(t: Any, q: Any, T: Tensor) -> None:
+    t.x, t.y, t.z = T[:3, 3].tolist()
+    q.x, q.y, q.z, q.w = to_quaternion(T[:3, :3]).tolist()
+
+
+def covariance_of_base(covariance: Tensor, T_map_camera: Tensor, T_camera_base: Tensor) -> Tensor:
+    """Return the covariance (6, 6) of the base's pose from that (6, 6) of the camera's.
+
+    Both are about the map's axes, position first. An error of the camera's rotation moves the base
+    by the lever between them.
+    """
+    lever = T_map_camera[:3, :3] @ T_camera_base[:3, 3]
+    J = torch.eye(6, dtype=covariance.dtype)
+    J[:3, 3:] = -skew(lever)
+    return J @ covariance @ J.T
+
+
+def fill_covariance(message: Any, covariance: Tensor) -> Any:
+    """Write a covariance (6, 6) into the field of a geometry_msgs/PoseWithCovariance."""
+    message.covariance = covariance.reshape(36).tolist()
+    return message
+
+
+def camera_of_info(info: Any, rectified: bool = False) -> Camera:
+    """Return the camera of a sensor_msgs/CameraInfo, for images of the size that it implies.
+
+    Region of interest and binning are applied. `rectified` takes P, without distortion, in place
+    of K and D. Raises CameraError with what was found and what was expected.
+    """
+    matrix = np.asarray(info.p if rectified else info.k, dtype=np.float64)
+    name = "P" if rectified else "K"
+    if not np.any(matrix):
+        raise CameraError(f"camera_info has an all-zero {name}: the camera is not calibrated")
+    K = matrix.reshape(3, -1)[:, :3]
+    width, height = int(info.width), int(info.height)
+    if width < 1 or height < 1:
+        raise CameraError(f"camera_info says {width}x{height} pixels; expected the size of the images")
+    model, distortion = ("pinhole", None) if rectified else _distortion(info)
+    camera = Camera(torch.from_numpy(K.copy()), (width, height), model, distortion)
+    return _bin(_crop(camera, info.roi), int(info.binning_x), int(info.binning_y))
+
+
+def _distortion(info: Any) -> tuple[str, Tensor | None]:
+    d = torch.tensor([float(value) for value in info.d], dtype=torch.float64)
+    name = info.distortion_model
+    if not bool((d != 0).any()):  # drivers without distortion leave model and D empty, or D zero
+        return "pinhole", None
+    if name == "plumb_bob":
+        return name, d
+    if name in ("equidistant", "fisheye"):
+        return "equidistant", d
+    if name == "rational_polynomial":
+        if bool((d[8:] != 0).any()):
+            raise CameraError(
+                f"camera_info has {len(d)} coefficients of rational_polynomial with thin prism or tilt; "
+                "expected the first 8 alone; rectify the images and set the parameter rectified"
+            )
+        return name, d[:8]
+    raise CameraError(
+        f"camera_info has the distortion model {name!r}; expected plumb_bob, rational_polynomial or "
+        "equidistant; rectify the images and set the parameter rectified"
+    )
+
+
+def _crop(camera: Camera, roi: Any) -> Camera:
+    x, y, width, height = int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
+    if width == 0 and height == 0:  # zero means the whole image
+        return camera
+    if width < 1 or height < 1 or x + width > camera.size[0] or y + height > camera.size[1]:
+        raise CameraError(
+            f"camera_info has a region of {width}x{height} at ({x}, {y}), which is not inside "
+            f"{camera.size[0]}x{camera.size[1]}"
+        )
+    K = camera.matrix.clone()
+    K[0, 2] -= x
+    K[1, 2] -= y
+    return Camera(K, (width, height), camera.model, camera.distortion)
+
+
+def _bin(camera: Camera, x: int, y: int) -> Camera:
+    x, y = max(x, 1), max(y, 1)  # 0 means 1
+    width, height = camera.size[0] // x, camera.size[1] // y
+    if width < 1 or height < 1:
+        raise CameraError(f"camera_info has binning {x}x{y} of {camera.size[0]}x{camera.size[1]} pixels")
+    # Binning drops a rest of pixels at the right and the bottom, and averages the others.
+    whole = Camera(camera.matrix, (width * x, height * y), camera.model, camera.distortion)
+    return whole.resize(width, height)
+
+
+def fill_camera_info(info: Any, camera: Camera) -> Any:
+    """Write a camera into a sensor_msgs/CameraInfo (but its header) and return it."""
+    info.width, info.height = camera.size
+    K = camera.matrix
+    info.k = K.reshape(9).tolist()
+    info.r = torch.eye(3, dtype=torch.float64).reshape(9).tolist()
+    info.p = torch.cat([K, K.new_zeros(3, 1)], 1).reshape(12).tolist()
+    info.distortion_model = "plumb_bob" if camera.model == "pinhole" else camera.model
+    info.d = [0.0] * 5 if camera.distortion is None else camera.distortion.tolist()
+    return info
+
+
+def fill_cloud(message: Any, field: Any, points: np.ndarray, grey: np.ndarray) -> Any:
+    """Write points (P, 3) and their brightness (P,) uint8 into a PointCloud2 and return it.
+
+    `field` is the class PointField. Points are float32, brightness is in `rgb` as RViz reads it.
+    """
+    rows = np.zeros(len(points), np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")]))
+    rows["x"], rows["y"], rows["z"] = np.asarray(points, np.float32).T
+    rows["rgb"] = grey.astype(np.uint32) * 0x010101
+    message.fields = [
+        field(name=name, offset=4 * i, datatype=field.FLOAT32, count=1)
+        for i, name in enumerate(("x", "y", "z", "rgb"))
+    ]
+    message.height, message.width = 1, len(points)
+    message.point_step, message.row_step = 16, 16 * len(points)
+    message.is_bigendian, message.is_dense = False, True
+    message.data = array.array("B", rows.tobytes())
+    return message

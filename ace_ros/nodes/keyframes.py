@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which images of a drive are worth keeping: far enough from the last one, and sharp."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ace_ros.geometry.metrics import pose_error
+
+RECENT_IMAGES = 15
+MEASURED_WIDTH = 640
+
+
+def is_far(T_a: Tensor, T_b: Tensor, distance_m: float, angle_deg: float) -> bool:
+    """Return whether two poses (4, 4) are at least so far apart or turned by so much."""
+    distance, angle = pose_error(T_a, T_b)
+    return float(distance) >= distance_m or float(angle) >= math.radians(angle_deg)
+
+
+def sharpness(grey: np.ndarray) -> float:
+    """Return the variance of the Laplacian of a grey image (H, W), at most 640 pixels wide.
+
+    Large images are reduced first, so that one limit holds for any camera.
+    """
+    width = grey.shape[1]
+    if width > MEASURED_WIDTH:
+        height = max(1, round(grey.shape[0] * MEASURED_WIDTH / width))
+        grey = cv2.resize(grey, (MEASURED_WIDTH, height), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+class BlurFilter:
+    """Finds blurred images by an absolute floor and by comparison with the images before.
+
+    What counts as sharp changes with the place: a plain wall has less than a shelf. The median of
+    the last images, blurred ones too, follows such a change within a few images.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=RECENT_IMAGES)
+
+    def complaint(self, grey: np.ndarray, floor: float, share: float) -> str:
+        """Return why a grey image (H, W) is too blurred to keep, empty where it is not."""
+        found = sharpness(grey)
+        usual = float(np.median(self._recent)) if self._recent else 0.0
+        self._recent.append(found)
+        if found < floor:
+            return f"blurred: sharpness {found:.1f}, at least {floor:.1f} is needed"
+        if found < share * usual:
+            return f"blurred: sharpness {found:.1f}, recent images have {usual:.1f}"
+        return ""

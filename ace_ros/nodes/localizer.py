@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The localizer node: a pose in the map from each image, and map -> odom from pose and odometry."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import torch
+from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2, PointField
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+from torch import Tensor
+
+from ace_ros.errors import AceError, CameraError
+from ace_ros.geometry.se3 import inverse
+from ace_ros.msg import LocalizationStatus
+from ace_ros.nodes.camera_source import CameraSource, check_size
+from ace_ros.nodes.conversions import (
+    covariance_of_base,
+    fill_cloud,
+    fill_covariance,
+    fill_pose,
+    fill_transform,
+    stamp_ns,
+)
+from ace_ros.nodes.debug_image import draw_cells
+from ace_ros.nodes.images import fill_image, image_array, to_bgr
+from ace_ros.nodes.map_loading import LoadedMap, MapNotFoundError, load_map
+from ace_ros.nodes.newest_worker import NewestWorker
+from ace_ros.nodes.options import LocalizerConfig, RansacConfig
+from ace_ros.nodes.parameters import Parameters
+from ace_ros.nodes.pose_source import NoPose, wait_for_pose
+from ace_ros.nodes.publishing import LATCHED, NEWEST_SENSOR, publish, subscribe_camera
+from ace_ros.nodes.storage import Storage
+from ace_ros.nodes.tf_tree import TfTree
+from ace_ros.nodes.tracker import Tracker, Verdict
+from ace_ros.pnp import Reason
+from ace_ros.srv import LoadMap
+
+Status = LocalizationStatus
+SENTENCES = {
+    Reason.TOO_FEW_POINTS: "too few usable points in the image",
+    Reason.NO_HYPOTHESIS: "no pose explains the image",
+    Reason.TOO_FEW_INLIERS: "too little of the image agrees with a pose",
+    Reason.TOO_CONCENTRATED: "what agrees with a pose covers too little of the image",
+}
+
+
+class NotLocalized(Exception):
+    """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
+
+    def __init__(self, reason: int, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Localizer(Node):
+    """Services load_map and relocalize; topics pose, localization_status, map_cloud, debug_image; tf."""
+
+    def __init__(self) -> None:
+        super().__init__("localizer", automatically_declare_parameters_from_overrides=True)
+        self._parameters_of = Parameters(self, LocalizerConfig, RansacConfig)
+        config = self.config
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self._storage = Storage(config.data_dir)
+        self._map: LoadedMap | None = None
+        self._tracker = Tracker()
+        self._published_state = -1
+        self._loss = ""
+        self._newest_result = (0.0, Status.REASON_NONE, "")  # time of receiving, reason, message
+        self._result_arrived = threading.Condition()
+        self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
+        self._make_publishers()
+        self._tf = TfTree(self, self._on_jump)
+        self._worker = NewestWorker(self._work)
+        self._load_at_start(config.map)
+        services = ReentrantCallbackGroup()  # relocalize waits for an image
+        self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
+        self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
+        subscribe_camera(self, config.image_transport, NEWEST_SENSOR, self._on_image, self._cameras.take)
+        timers = MutuallyExclusiveCallbackGroup()
+        self.create_timer(1.0 / config.tf_rate_hz, self._on_timer, callback_group=timers)
+
+    @property
+    def config(self) -> LocalizerConfig:
+        """The options as they are now."""
+        config: LocalizerConfig = self._parameters_of[LocalizerConfig]
+        return config
+
+    def close(self) -> None:
+        """End the thread that works on images."""
+        self._worker.close()
+
+    def _make_publishers(self) -> None:
+        self._pose_publisher = self.create_publisher(PoseWithCovarianceStamped, "pose", 10)
+        self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
+        self._cloud_publisher = self.create_publisher(PointCloud2, "map_cloud", LATCHED)
+        self._debug_publisher = self.create_publisher(Image, "debug_image", 1)
+        self._tf_publisher = self.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
+
+    # Maps
+
+    def _load_at_start(self, name: str) -> None:
+        message = "no map is loaded; call load_map or set the parameter map"
+        if name:
+            result, message = self._load(name)
+            if result == LoadMap.Response.SUCCESS:
+                return
+            self.get_logger().error(message)
+        self._publish_status(self._new_status(Status.REASON_NO_MAP, message))
+
+    def _load(self, name: str) -> tuple[int, str]:
+        """Load a map and use it from now on; return a result code of LoadMap and a sentence."""
+        try:
+            loaded = load_map(self._storage, name, self._parameters_of[RansacConfig], self.config.device)
+        except MapNotFoundError as error:
+            return LoadMap.Response.NOT_FOUND, str(error)
+        except AceError as error:
+            return LoadMap.Response.INVALID_MAP, str(error)
+        self._map = loaded
+        self._tracker.restart()
+        cloud = PointCloud2()
+        cloud.header.frame_id = loaded.frame
+        cloud.header.stamp = self.get_clock().now().to_msg()
+        fill_cloud(cloud, PointField, *loaded.relocalizer.scene_map.cloud())
+        publish(self, self._cloud_publisher, cloud)
+        message = f"map {loaded.name!r} is loaded; looking for the robot"
+        self._publish_status(self._new_status(Status.REASON_NONE, message))
+        return LoadMap.Response.SUCCESS, message
+
+    def _on_load_map(self, request: Any, response: Any) -> Any:
+        response.result, response.message = self._load(request.map)
+        response.success = response.result == LoadMap.Response.SUCCESS
+        response.map_frame = self._map.frame if self._map else ""
+        return response
+
+    # Images
+
+    def _on_image(self, message: Any) -> None:
+        if self._map is not None:
+            self._worker.offer((message, time.monotonic()))
+
+    def _work(self, item: tuple[Any, float]) -> None:
+        message, received = item
+        epoch = self._tracker.begin()
+        status = self._new_status(Status.REASON_NONE, "")
+        status.header.stamp = message.header.stamp
+        try:
+            self._localize(message, received, epoch, status)
+            status.message = f"localized: {100 * status.inlier_share:.0f} % of the image agrees"
+        except NotLocalized as error:
+            status.reason, status.message = error.reason, str(error)
+        except Exception as error:  # an image must not end the thread: the next one may be fine
+            status.reason, status.message = Status.REASON_BAD_IMAGE, f"image could not be localized: {error!r}"
+            self.get_logger().error(status.message, throttle_duration_sec=5.0)
+        if status.reason not in (Status.REASON_NONE, Status.REASON_NOT_CONFIRMED):
+            self._tracker.fail(epoch)
+        self._check_loss()
+        self._publish_status(status)
+        with self._result_arrived:
+            self._newest_result = (received, status.reason, status.message)
+            self._result_arrived.notify_all()
+
+    def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
+        """Localize one image and publish what it gives; raises NotLocalized."""
+        loaded, stamp = self._map, stamp_ns(message.header.stamp)
+        if stamp == 0:
+            raise NotLocalized(Status.REASON_BAD_IMAGE, "the image has no time stamp")
+        image, camera = self._read(message)
+        loaded.relocalizer.ransac = self._parameters_of[RansacConfig]
+        found = loaded.relocalizer.predict(image, camera)
+        poses = loaded.relocalizer.solve(found)
+        inliers = poses.inliers[0].cpu()
+        status.points, status.inliers = len(inliers), int(inliers.sum())
+        status.inlier_share = status.inliers / max(status.points, 1)
+        status.latency_ms = 1e3 * (time.monotonic() - received)
+        self._publish_debug_image(message, image, found.pixels, inliers, status)
+        if not bool(poses.ok[0]):
+            reason = Reason(int(poses.reason[0]))
+            raise NotLocalized(int(reason), SENTENCES[reason])
+        T_map_camera = poses.T_map_camera[0].cpu()
+        frame = self.config.camera_frame or message.header.frame_id
+        T_camera_base, T_odom_camera = self._transforms(frame, stamp)
+        T_map_base = T_map_camera @ T_camera_base
+        self._accept(
+            T_map_base if T_odom_camera is None else T_map_camera @ inverse(T_odom_camera), epoch, stamp
+        )
+        covariance = covariance_of_base(poses.covariance[0].cpu(), T_map_camera, T_camera_base)
+        self._publish_pose(message.header.stamp, loaded.frame, T_map_base, covariance)
+        if T_odom_camera is None and self.config.publish_tf:
+            child = self.config.base_frame or frame
+            self._send_transform(message.header.stamp, loaded.frame, child, T_map_base)
+
+    def _read(self, message: Any) -> tuple[Any, Any]:
+        try:
+            image = image_array(message)
+        except CameraError as error:
+            raise NotLocalized(Status.REASON_BAD_IMAGE, str(error)) from error
+        try:
+            camera = self._cameras.camera()
+            check_size(image.shape, camera)
+        except CameraError as error:
+            raise NotLocalized(Status.REASON_NO_CAMERA, str(error)) from error
+        return image, camera
+
+    def _transforms(self, frame: str, stamp: int) -> tuple[Tensor, Tensor | None]:
+        """Return T_camera_base and T_odom_camera (None where there is no odometry) at the stamp."""
+        config = self.config
+        deadline = time.monotonic() + config.pose_timeout_s
+
+        def wait(target: str, source: str) -> Tensor:
+            return wait_for_pose(lambda: self._tf.look_up(target, source, stamp), self._tf.changed, deadline)
+
+        try:
+            T_camera_base = wait(frame, config.base_frame or frame)
+            return T_camera_base, wait(config.odom_frame, frame) if config.odom_frame else None
+        except NoPose as error:
+            raise NotLocalized(Status.REASON_NO_ODOMETRY, f"the image gave a pose, but {error}") from error
+
+    def _accept(self, T_map_odom: Tensor, epoch: int, stamp: int) -> None:
+        verdict = self._tracker.accept(T_map_odom, epoch, stamp, self.config)
+        if verdict is Verdict.NOT_CONFIRMED:
+            raise NotLocalized(
+                Status.REASON_NOT_CONFIRMED,
+                "the image gave a pose far from the expected one; a second that agrees is needed",
+            )
+        if verdict is Verdict.OUTDATED:
+            raise NotLocalized(
+                Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed"
+            )
+
+    # Results
+
+    def _publish_pose(self, stamp: Any, frame: str, T_map_base: Tensor, covariance: Tensor) -> None:
+        pose = PoseWithCovarianceStamped()
+        pose.header.stamp, pose.header.frame_id = stamp, frame
+        fill_pose(pose.pose.pose, T_map_base)
+        fill_covariance(pose.pose, covariance)
+        publish(self, self._pose_publisher, pose)
+
+    def _publish_debug_image(
+        self, message: Any, image: Any, pixels: Tensor, inliers: Tensor, status: Any
+    ) -> None:
+        if self._debug_publisher.get_subscription_count() == 0:
+            return
+        text = f"{status.inliers} of {status.points} cells agree, {status.latency_ms:.0f} ms"
+        picture = draw_cells(to_bgr(image), pixels.cpu().numpy(), inliers.numpy(), text)
+        publish(self, self._debug_publisher, fill_image(Image(header=message.header), picture))
+
+    def _send_transform(self, stamp: Any, parent: str, child: str, T_parent_child: Tensor) -> None:
+        transform = TransformStamped(child_frame_id=child)
+        transform.header.stamp, transform.header.frame_id = stamp, parent
+        fill_transform(transform.transform, T_parent_child)
+        publish(self, self._tf_publisher, TFMessage(transforms=[transform]))
+
+    # Status
+
+    def _new_status(self, reason: int, message: str) -> Any:
+        status = Status(reason=reason, message=message)
+        status.header.stamp = self.get_clock().now().to_msg()
+        return status
+
+    def _state(self) -> int:
+        if self._map is None:
+            return int(Status.NO_MAP)
+        return int(Status.LOST if self._tracker.T_map_odom is None else Status.LOCALIZED)
+
+    def _publish_status(self, status: Any) -> None:
+        """Publish a status, with what is known of map, state and counts written into it."""
+        status.state = self._published_state = self._state()
+        status.map_name = self._map.name if self._map else ""
+        status.header.frame_id = self._map.frame if self._map else ""
+        status.images_tried, status.images_localized = self._tracker.tried, self._tracker.localized
+        status.since_pose_s = self._tracker.since_pose_s(stamp_ns(status.header.stamp))
+        publish(self, self._status_publisher, status)
+
+    def _check_loss(self) -> None:
+        self._lose(self._tracker.check_loss(self.config))
+
+    def _on_jump(self, reason: str) -> None:
+        self._tracker.forget()
+        self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        """Take note of why the robot is lost; the timer publishes the change of state."""
+        if reason:
+            self._loss = f"lost: {reason}"
+            self.get_logger().warning(self._loss)
+
+    def _on_timer(self) -> None:
+        self._check_loss()
+        if self._state() != self._published_state:
+            self._publish_status(self._new_status(Status.REASON_NONE, self._loss))
+        config, loaded, T_map_odom = self.config, self._map, self._tracker.T_map_odom
+        if T_map_odom is None or loaded is None or not (config.publish_tf and config.odom_frame):
+            return
+        stamp = self.get_clock().now() + Duration(seconds=config.transform_tolerance_s)
+        self._send_transform(stamp.to_msg(), loaded.frame, config.odom_frame, T_map_odom)
+
+    def _on_relocalize(self, request: Any, response: Any) -> Any:
+        if self._map is None:
+            response.success, response.message = False, "no map is loaded"
+            return response
+        self._loss = "lost: asked to forget the last pose"
+        self._tracker.forget()
+        asked, timeout = time.monotonic(), self.config.relocalize_timeout_s
+
+        def decided() -> bool:
+            received, reason, _ = self._newest_result
+            return received >= asked and reason != Status.REASON_NOT_CONFIRMED
+
+        with self._result_arrived:
+            in_time = self._result_arrived.wait_for(decided, timeout)
+            _, reason, message = self._newest_result
+        response.success = in_time and reason == Status.REASON_NONE
+        response.message = message if in_time else f"no image was localized within {timeout:.1f} s"
+        return response

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mapper node: records keyframes while the robot drives, and trains maps from them."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+from torch import Tensor
+
+from ace_ros.config import training_preset
+from ace_ros.errors import AceError, ConfigError
+from ace_ros.msg import MappingStatus
+from ace_ros.nodes.camera_source import CameraSource
+from ace_ros.nodes.conversions import fill_pose, fill_stamp
+from ace_ros.nodes.options import MapperConfig
+from ace_ros.nodes.parameters import Parameters
+from ace_ros.nodes.pose_source import OdometryBuffer
+from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_camera
+from ace_ros.nodes.recording import Recording
+from ace_ros.nodes.storage import Storage, count_frames
+from ace_ros.nodes.tf_tree import TfTree
+from ace_ros.nodes.trainer_process import Outcome, TrainerProcess
+from ace_ros.srv import Train
+
+STATUS_PERIOD_S = 0.5
+DEFAULT_PRESET = "standard"
+
+
+class Mapper(Node):
+    """Services record, train and cancel_training; topics mapping_status and keyframes."""
+
+    def __init__(self) -> None:
+        super().__init__("mapper", automatically_declare_parameters_from_overrides=True)
+        self._parameters_of = Parameters(self, MapperConfig)
+        config = self.config
+        self._storage = Storage(config.data_dir)
+        self._lock = threading.RLock()  # guards the change between idle, recording and training
+        self._recording: Recording | None = None
+        self._trainer: TrainerProcess | None = None
+        self._map_name = ""
+        self._failure = ""
+        self._message = "ready to record"
+        self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
+        self._tf = TfTree(self, self._on_jump)
+        self._odometry: OdometryBuffer | None = None
+        if config.pose_source == "topic":
+            self._subscribe_odometry(config)
+        self._subscriptions_of_camera = subscribe_camera(
+            self, config.image_transport, SENSOR, self._on_image, self._cameras.take
+        )
+        self._status_publisher = self.create_publisher(MappingStatus, "mapping_status", LATCHED)
+        self._keyframes_publisher = self.create_publisher(Path, "keyframes", LATCHED)
+        services = ReentrantCallbackGroup()  # train may wait for minutes
+        self.create_service(SetBool, "record", self._on_record, callback_group=services)
+        self.create_service(Train, "train", self._on_train, callback_group=services)
+        self.create_service(Trigger, "cancel_training", self._on_cancel, callback_group=services)
+        self.create_timer(STATUS_PERIOD_S, self._on_timer, callback_group=MutuallyExclusiveCallbackGroup())
+        self._published_keyframes = 0
+        self._publish_status()
+
+    @property
+    def config(self) -> MapperConfig:
+        """The options as they are now."""
+        config: MapperConfig = self._parameters_of[MapperConfig]
+        return config
+
+    def close(self) -> None:
+        """End recording and training; what was recorded is kept."""
+        with self._lock:
+            recording, trainer = self._recording, self._trainer
+        if recording is not None:
+            recording.stop()
+        if trainer is not None and trainer.outcome is None:
+            trainer.cancel()
+            trainer.wait()
+
+    # Poses and images
+
+    def _subscribe_odometry(self, config: MapperConfig) -> None:
+        self._odometry = OdometryBuffer(
+            config.odom_frame, config.base_frame, config.max_odometry_gap_s, self._on_jump
+        )
+        group = MutuallyExclusiveCallbackGroup()
+        self.create_subscription(Odometry, "odom", self._odometry.add, SENSOR, callback_group=group)
+
+    def _look_up(self, camera_frame: str, stamp: int) -> Tensor:
+        """Return T_odom_camera (4, 4) at a stamp in nanoseconds. Raises NoPose."""
+        config = self.config
+        if self._odometry is None:
+            return self._tf.look_up(config.odom_frame, camera_frame, stamp)
+        T_odom_base = self._odometry.look_up(stamp)
+        return T_odom_base @ self._tf.look_up(config.base_frame, camera_frame, stamp)
+
+    def _on_jump(self, reason: str) -> None:
+        recording = self._recording
+        if recording is not None and recording.active and not recording.odometry_jump:
+            recording.odometry_jump = f"{reason}; what was recorded before is kept, start a new recording"
+            self.get_logger().warning(recording.odometry_jump)
+
+    def _on_image(self, message: Any) -> None:
+        recording = self._recording
+        if recording is not None and recording.active:
+            recording.offer(message)
+
+    # Services
+
+    def _on_record(self, request: Any, response: Any) -> Any:
+        response.success, response.message = self._start() if request.data else self._stop()
+        self._publish_status()
+        return response
+
+    def _start(self) -> tuple[bool, str]:
+        with self._lock:
+            if self._is_recording():
+                return False, f"a recording into {self._recording.folder} runs already"
+            if self._is_training():
+                return False, f"map {self._map_name!r} is being trained; wait, or call cancel_training"
+            config, last = self.config, self._recording
+            try:
+                if config.continue_recording and last is not None:
+                    folder = last.folder
+                else:
+                    folder = self._storage.new_scene(config.scene_name)
+                self._recording = Recording(
+                    folder, lambda: self.config, self._cameras, self._look_up, self._pose_changed(), self._on_failed
+                )
+            except (AceError, OSError) as error:
+                self._failure = f"recording could not begin: {error}"
+                return False, self._failure
+            self._failure = ""
+            self._published_keyframes = 0
+            self._message = f"recording into {folder}"
+            return True, self._message
+
+    def _stop(self) -> tuple[bool, str]:
+        recording = self._recording
+        if recording is None or not recording.active:
+            return True, "nothing was being recorded"
+        recording.stop()
+        if recording.failure:
+            return False, recording.failure
+        dropped = f"; the last one dropped: {recording.last_drop}" if recording.last_drop else ""
+        self._message = (
+            f"recorded {recording.frames} keyframes over {recording.distance_m:.1f} m into "
+            f"{recording.folder}, from {recording.counts.images} images{dropped}"
+        )
+        self._publish_keyframes()
+        return True, self._message
+
+    def _on_train(self, request: Any, response: Any) -> Any:
+        trainer = self._begin_training(request, response)
+        self._publish_status()
+        if trainer is None:
+            self.get_logger().warning(f"train refused: {response.message}")
+            return response
+        if not request.wait:
+            response.success, response.result = True, Train.Response.STARTED
+            response.message = f"training has begun; follow {self._status_publisher.topic_name}"
+            return response
+        outcome = trainer.wait()
+        return self._fill_outcome(response, outcome) if outcome else response
+
+    def _begin_training(self, request: Any, response: Any) -> TrainerProcess | None:
+        """Start the trainer and return it; None with the response filled where it is refused."""
+        with self._lock:
+            try:
+                map_path = self._storage.map_path(request.map_name)
+                preset = request.preset or DEFAULT_PRESET
+                budget_s = float(request.time_budget_s)
+                if not (math.isfinite(budget_s) and budget_s >= 0):
+                    raise ConfigError(f"time_budget_s must be 0 or more seconds, got {budget_s}")
+                training_preset(preset, budget_s)
+                scene = self._storage.scene(request.scene) if request.scene else None
+            except ConfigError as error:
+                return _refuse(response, Train.Response.INVALID_REQUEST, str(error))
+            if self._is_recording():
+                return _refuse(response, Train.Response.BUSY, "images are being recorded; stop that first")
+            if self._is_training():
+                return _refuse(response, Train.Response.BUSY, f"map {self._map_name!r} is being trained already")
+            scene = scene or self._storage.newest_scene()
+            needed = self.config.min_keyframes
+            found = count_frames(scene) if scene else 0
+            if scene is None or found < needed:
+                where = f"{scene} has {found} keyframes" if scene else "nothing has been recorded"
+                message = f"{where}; at least {needed} are needed (parameter min_keyframes)"
+                return _refuse(response, Train.Response.NOTHING_RECORDED, message)
+            response.map_path = str(map_path)
+            self._failure = ""
+            self._map_name = request.map_name
+            self._message = f"training map {request.map_name!r} from {found} keyframes in {scene}"
+            self._trainer = self._start_trainer(str(scene), str(map_path), preset, budget_s)
+            return self._trainer
+
+    def _start_trainer(self, scene: str, map_path: str, preset: str, budget_s: float) -> TrainerProcess:
+        config = self.config
+        command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
+        command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
+        command += ["--map-frame", config.map_frame, "--progress-json"]
+        threads = {"OMP_NUM_THREADS": str(config.threads)} if config.threads else {}
+        return TrainerProcess(command, self._on_trainer, threads)
+
+    def _on_cancel(self, request: Any, response: Any) -> Any:
+        trainer = self._trainer
+        if trainer is None or trainer.outcome is not None:
+            response.success, response.message = False, "nothing is being trained"
+            return response
+        trainer.cancel()
+        outcome = trainer.wait()
+        response.success = outcome is not None and outcome.kind == "cancelled"
+        response.message = outcome.message if outcome else ""
+        return response
+
+    def _fill_outcome(self, response: Any, outcome: Outcome) -> Any:
+        codes = {"done": response.SUCCESS, "cancelled": response.CANCELLED, "failed": response.FAILED}
+        response.result = codes[outcome.kind]
+        response.success = outcome.kind == "done"
+        response.message = outcome.message
+        for name in ("map_bytes", "frames", "steps"):
+            setattr(response, name, int(outcome.figures.get(name, 0)))
+        for name in ("prepare_s", "train_s", "inlier_share"):
+            setattr(response, name, _number(outcome.figures.get(name)))
+        return response
+
+    # Status
+
+    def _is_recording(self) -> bool:
+        return self._recording is not None and self._recording.active
+
+    def _is_training(self) -> bool:
+        return self._trainer is not None and self._trainer.outcome is None
+
+    def _pose_changed(self) -> threading.Condition:
+        return self._tf.changed if self._odometry is None else self._odometry.changed
+
+    def _on_failed(self) -> None:
+        self._failure = self._recording.failure
+        self.get_logger().error(self._failure)
+        self._publish_status()
+
+    def _on_trainer(self, trainer: TrainerProcess) -> None:
+        outcome = trainer.outcome
+        if outcome is None:
+            return  # progress may come faster than anyone wants to read it; the timer publishes it
+        with self._lock:  # which `_begin_training` holds until it knows the trainer
+            self._message = f"map {self._map_name!r}: {outcome.message}"
+            if outcome.kind == "failed":
+                self._failure = self._message
+        self.get_logger().info(self._message)
+        self._publish_status()
+
+    def _on_timer(self) -> None:
+        if self._is_recording():
+            self._publish_keyframes()
+        if self._is_recording() or self._is_training():
+            self._publish_status()
+
+    def _publish_status(self) -> None:
+        status = MappingStatus(message=self._message)
+        status.header.stamp = self.get_clock().now().to_msg()
+        status.header.frame_id = self.config.map_frame
+        if self._is_training():
+            status.state = MappingStatus.TRAINING
+        elif self._is_recording():
+            status.state = MappingStatus.RECORDING
+        elif self._failure:
+            status.state, status.message = MappingStatus.FAILED, self._failure
+        self._fill_recording(status)
+        self._fill_training(status)
+        publish(self, self._status_publisher, status)
+
+    def _fill_recording(self, status: Any) -> None:
+        recording = self._recording
+        if recording is None:
+            return
+        status.scene = str(recording.folder)
+        status.keyframes = recording.frames
+        status.distance_m = float(recording.distance_m)
+        status.last_drop = recording.last_drop
+        for name, count in vars(recording.counts).items():
+            setattr(status, name, count)
+
+    def _fill_training(self, status: Any) -> None:
+        status.map_name = self._map_name
+        progress = self._trainer.progress if self._trainer else {}
+        status.step, status.steps = int(progress.get("step", 0)), int(progress.get("steps", 0))
+        status.progress = _number(progress.get("progress", 0.0))
+        status.elapsed_s = _number(progress.get("elapsed_s", 0.0))
+        for name in ("remaining_s", "median_error_px", "inlier_share"):
+            setattr(status, name, _number(progress.get(name)))
+
+    def _publish_keyframes(self) -> None:
+        keyframes = list(self._recording.keyframes)
+        if len(keyframes) == self._published_keyframes:
+            return
+        self._published_keyframes = len(keyframes)
+        path = Path()
+        path.header.frame_id = self.config.odom_frame
+        fill_stamp(path.header.stamp, keyframes[-1][0])
+        for stamp, T_odom_camera in keyframes:
+            pose = PoseStamped()
+            pose.header.frame_id = path.header.frame_id
+            fill_stamp(pose.header.stamp, stamp)
+            fill_pose(pose.pose, T_odom_camera)
+            path.poses.append(pose)
+        publish(self, self._keyframes_publisher, path)
+
+
+def _refuse(response: Any, result: int, message: str) -> None:
+    response.success, response.result, response.message = False, result, message
+
+
+def _number(value: Any) -> float:
+    """Return a figure of the trainer, NaN where it has none."""
+    return float(value) if isinstance(value, (int, float)) else math.nan

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The player node: publishes a scene folder as a robot would publish its drive, stamped now."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+from torch import Tensor
+
+from ace_ros.data.scene import Frame, load_scene
+from ace_ros.errors import ConfigError, SceneError
+from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
+from ace_ros.nodes.conversions import fill_camera_info, fill_transform
+from ace_ros.nodes.images import fill_compressed, fill_image
+from ace_ros.nodes.options import PlayerConfig
+from ace_ros.nodes.parameters import Parameters
+
+# Axes of a camera (right, down, forward) in a body that looks along x (forward, left, up).
+R_BODY_OPTICAL = torch.tensor([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+LAST_DELIVERY_S = 1.0
+
+
+class Player(Node):
+    """Topics image (or image/compressed), camera_info; tf odom -> base and, static, base -> camera."""
+
+    def __init__(self) -> None:
+        super().__init__("player", automatically_declare_parameters_from_overrides=True)
+        self._config: PlayerConfig = Parameters(self, PlayerConfig)[PlayerConfig]
+        if not self._config.scene:
+            raise ConfigError("parameter scene is empty, expected the folder of a scene")
+        self._frames = load_scene(Path(self._config.scene).expanduser(), self._config.split).frames
+        self._next = 0
+        self._T_base_camera = camera_mount(self._config)
+        self._compressed = self._config.image_transport == "compressed"
+        kind, topic = (CompressedImage, "image/compressed") if self._compressed else (Image, "image")
+        self._images = self.create_publisher(kind, topic, 10)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", 10)
+        self._tf = self.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
+        latched = QoSProfile(
+            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+        )
+        self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched)
+        self._publish_mount()
+        self._begun = time.monotonic()
+        self.create_timer(1.0 / self._config.rate_hz, self._on_timer)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _publish_mount(self) -> None:
+        config = self._config
+        mount = self._transform(config.base_frame, config.camera_frame, self._T_base_camera)
+        self._tf_static.publish(TFMessage(transforms=[mount]))
+
+    def _on_timer(self) -> None:
+        waited = time.monotonic() - self._begun
+        if (
+            self._next == 0
+            and waited < self._config.wait_for_subscriber_s
+            and self._images.get_subscription_count() == 0
+        ):
+            return
+        if self._next == len(self._frames):
+            self.get_logger().info(f"played {len(self._frames)} images of {self._config.scene}")
+            self._next = 0
+            if not self._config.loop:
+                time.sleep(LAST_DELIVERY_S)
+                raise SystemExit
+        self._play(self._frames[self._next])
+        self._next += 1
+
+    def _play(self, frame: Frame) -> None:
+        config = self._config
+        T_odom_base = frame.T_map_camera @ inverse(self._T_base_camera)
+        transform = self._transform(config.odom_frame, config.base_frame, T_odom_base)
+        pixels = cv2.imread(str(frame.image_path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is None:
+            raise SceneError(f"{frame.image_path}: cannot be decoded")
+        image: Any = CompressedImage() if self._compressed else Image()
+        info = fill_camera_info(CameraInfo(), frame.camera)
+        for header in (image.header, info.header):
+            header.stamp, header.frame_id = transform.header.stamp, config.camera_frame
+        self._tf.publish(TFMessage(transforms=[transform]))
+        self._infos.publish(info)
+        self._images.publish(fill_compressed(image, pixels) if self._compressed else fill_image(image, pixels))
+
+    def _transform(self, parent: str, child: str, T_parent_child: Tensor) -> Any:
+        transform = TransformStamped(child_frame_id=child)
+        transform.header.stamp = self.get_clock().now().to_msg()
+        transform.header.frame_id = parent
+        fill_transform(transform.transform, T_parent_child)
+        return transform
+
+
+def camera_mount(config: PlayerConfig) -> Tensor:
+    """Return T_base_camera (4, 4): the camera's optical frame on the robot."""
+    tilt = so3_exp(torch.tensor([0.0, math.radians(config.mount_pitch_deg), 0.0], dtype=torch.float64))
+    position = torch.tensor([config.mount_x_m, config.mount_y_m, config.mount_z_m], dtype=torch.float64)
+    return from_rotation_translation(tilt @ R_BODY_OPTICAL, position)

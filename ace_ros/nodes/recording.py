@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recording: a thread that turns images into keyframes with the poses that odometry gives.
+
+Nothing here needs ROS: messages are read by their attributes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ace_ros.data.recorder import SceneRecorder
+from ace_ros.errors import AceError, CameraError
+from ace_ros.geometry.camera import Camera
+from ace_ros.nodes.camera_source import CameraSource, check_size
+from ace_ros.nodes.conversions import stamp_ns
+from ace_ros.nodes.images import image_array, to_grey
+from ace_ros.nodes.keyframes import BlurFilter, is_far
+from ace_ros.nodes.options import MapperConfig
+from ace_ros.nodes.pose_source import NoPose, wait_for_pose
+
+STOP_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the images; names and meaning as in ace_ros/msg/MappingStatus."""
+
+    images: int = 0
+    skipped_near: int = 0
+    dropped_blurred: int = 0
+    dropped_duplicate: int = 0
+    dropped_unsynchronised: int = 0
+    dropped_camera: int = 0
+    dropped_image: int = 0
+    dropped_storage: int = 0
+
+
+class Dropped(Exception):
+    """An image does not become a keyframe; `count` is the field of Counts that it goes to."""
+
+    def __init__(self, count: str, reason: str) -> None:
+        super().__init__(reason)
+        self.count = count
+
+
+class Recording:
+    """Records into a scene folder until stopped, or until writing fails (`failure`).
+
+    `look_up(camera_frame, stamp_ns)` returns T_odom_camera or raises NoPose; `changed` is notified
+    when it may give another answer. Raises OSError or AceError where the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Callable[[], MapperConfig],
+        cameras: CameraSource,
+        look_up: Callable[[str, int], Tensor],
+        changed: threading.Condition,
+        on_failure: Callable[[], None],
+    ) -> None:
+        self.folder = folder
+        self.counts = Counts()
+        self.last_drop = ""
+        self.failure = ""
+        self.keyframes: list[tuple[int, Tensor]] = []
+        self.odometry_jump = ""
+        self._config = config
+        self._cameras = cameras
+        self._look_up = look_up
+        self._changed = changed
+        self._on_failure = on_failure
+        self._recorder = SceneRecorder(folder)
+        self._blur = BlurFilter()
+        self._size: tuple[int, int] | None = None
+        self._newest_stamp = 0
+        self._waiting: deque[tuple[Any, float]] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+
+    @property
+    def active(self) -> bool:
+        """Whether images still become keyframes."""
+        return not self._stopping
+
+    @property
+    def frames(self) -> int:
+        """The keyframes in the folder."""
+        return self._recorder.frames
+
+    @property
+    def distance_m(self) -> float:
+        """Metres along the keyframes."""
+        return self._recorder.distance_m
+
+    def offer(self, message: Any) -> None:
+        """Take an image message; never waits."""
+        with self._wake:
+            if self._stopping:
+                return
+            self._count("images")
+            if len(self._waiting) >= self._config().queue_images:
+                waiting = len(self._waiting)
+                self._drop(Dropped("dropped_storage", f"recording cannot keep up: {waiting} images wait"))
+                return
+            self._waiting.append((message, time.monotonic()))
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Finish the images that were offered, and end the recording."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._waiting or self._stopping)
+                if not self._waiting:
+                    return
+                message, received = self._waiting.popleft()
+            try:
+                self._handle(message, received)
+            except Dropped as drop:
+                with self._wake:
+                    self._drop(drop)
+            except OSError as error:
+                self._fail(error)
+                return
+
+    def _handle(self, message: Any, received: float) -> None:
+        config = self._config()
+        stamp = self._check_stamp(message)
+        camera = self._camera()
+        frame = config.camera_frame or message.header.frame_id
+        T_map_camera = self._pose(frame, stamp, received + config.pose_timeout_s)
+        if self.keyframes and not is_far(
+            self.keyframes[-1][1], T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
+        ):
+            with self._wake:
+                self._count("skipped_near")
+            return
+        try:
+            pixels = image_array(message)
+        except CameraError as error:
+            raise Dropped("dropped_image", str(error)) from error
+        self._check_size(pixels.shape, camera)
+        blurred = self._blur.complaint(to_grey(pixels), config.min_sharpness, config.min_sharpness_share)
+        if blurred:
+            raise Dropped("dropped_blurred", blurred)
+        try:
+            self._recorder.add(pixels, T_map_camera.numpy(), camera, stamp, frame)
+        except AceError as error:
+            raise Dropped("dropped_image", str(error)) from error
+        self._size = camera.size
+        self.keyframes.append((stamp, T_map_camera))
+
+    def _check_stamp(self, message: Any) -> int:
+        stamp = stamp_ns(message.header.stamp)
+        if stamp == 0:
+            raise Dropped("dropped_unsynchronised", "the image has no time stamp")
+        if stamp <= self._newest_stamp:
+            older = (self._newest_stamp - stamp) / 1e9
+            what = f"is {older:.2f} s older than" if older else "has the stamp of"
+            raise Dropped("dropped_duplicate", f"the image {what} the one before")
+        self._newest_stamp = stamp
+        return stamp
+
+    def _camera(self) -> Camera:
+        try:
+            return self._cameras.camera()
+        except CameraError as error:
+            raise Dropped("dropped_camera", str(error)) from error
+
+    def _check_size(self, shape: tuple[int, ...], camera: Camera) -> None:
+        try:
+            check_size(shape, camera)
+        except CameraError as error:
+            raise Dropped("dropped_camera", str(error)) from error
+        if self._size not in (None, camera.size):
+            raise Dropped(
+                "dropped_camera",
+                f"the image is {camera.size[0]}x{camera.size[1]}, the first keyframe "
+                f"{self._size[0]}x{self._size[1]}",
+            )
+
+    def _pose(self, frame: str, stamp: int, deadline: float) -> Tensor:
+        try:
+            T = wait_for_pose(lambda: self._look_up(frame, stamp), self._changed, deadline)
+        except NoPose as error:
+            raise Dropped("dropped_unsynchronised", self.odometry_jump or str(error)) from error
+        if self.odometry_jump:
+            # The odometry may have started again elsewhere: its poses would not fit the earlier ones.
+            raise Dropped("dropped_unsynchronised", self.odometry_jump)
+        return T
+
+    def _count(self, name: str) -> None:
+        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + 1})
+
+    def _drop(self, drop: Dropped) -> None:
+        self._count(drop.count)
+        self.last_drop = str(drop)
+
+    def _fail(self, error: OSError) -> None:
+        where = error.filename or self.folder
+        with self._wake:
+            self._drop(Dropped("dropped_storage", f"{where}: {error.strerror or error}"))
+            self._stopping = True
+            for _ in self._waiting:
+                self._count("dropped_storage")
+            self._waiting.clear()
+        self.failure = (
+            f"recording ended: {where}: {error.strerror or error}; the {self.frames} keyframes before are kept"
+        )
+        self._on_failure()

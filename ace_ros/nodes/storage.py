@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where recordings and maps lie below the data folder, and which names they may have."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from ace_ros.errors import ConfigError
+from ace_ros.scene_map import SUFFIX
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a plain name. Raises ConfigError where it could be a path, is empty or too long."""
+    if PLAIN_NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{what} {name[:80]!r} is no plain name; expected 1 to 64 letters, digits, '_' or '-'"
+        )
+    return name
+
+
+class Storage:
+    """The data folder: `scenes/NAME/` and `maps/NAME.safetensors`."""
+
+    def __init__(self, data_dir: str) -> None:
+        self.folder = Path(data_dir).expanduser().absolute()
+
+    def map_path(self, name: str) -> Path:
+        """Return the file of a map by its plain name (ConfigError)."""
+        return self.folder / "maps" / f"{check_name(name, 'map name')}{SUFFIX}"
+
+    def scene(self, name: str) -> Path:
+        """Return the folder of a recording by its plain name (ConfigError)."""
+        return self.folder / "scenes" / check_name(name, "scene name")
+
+    def new_scene(self, name: str) -> Path:
+        """Return a folder that does not exist yet, named by the time where `name` is empty."""
+        base = self.scene(name or time.strftime("%Y-%m-%d_%H-%M-%S"))
+        folder, number = base, 1
+        while folder.exists():
+            number += 1
+            folder = base.with_name(f"{base.name}-{number}")
+        return folder
+
+    def newest_scene(self) -> Path | None:
+        """Return the recording with the newest frame, None where there is none."""
+        poses = [p for p in self.folder.glob("scenes/*/train/poses") if any(p.glob("[!.]*.txt"))]
+        return max(poses, key=lambda p: p.stat().st_mtime).parents[1] if poses else None
+
+
+def count_frames(scene: Path) -> int:
+    """Return how many whole frames a recording has: the pose file is written last."""
+    return sum(1 for _ in (scene / "train" / "poses").glob("[!.]*.txt"))
