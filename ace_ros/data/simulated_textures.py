@@ -7,6 +7,7 @@ Every function takes a random generator and a size in texels and returns an albe
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 Texture = Callable[[np.random.Generator, int, int, float], np.ndarray]
 Colour = tuple[float, float, float]  # BGR, 0 to 1
 
+SKY, GREEN = (0.52, 0.66), (0.08, 0.4)  # hues
 LETTERS = np.array(list("ABCDEFGHIKLMNOPRSTUVWXYZabcdeghiklmnopqrstuvyz0123456789&?!"))
 FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 
@@ -42,12 +44,15 @@ def flat(height: int, width: int, colour: Colour) -> np.ndarray:
     return np.broadcast_to(np.float32(colour), (height, width, 3)).copy()
 
 
-def random_colour(rng: np.random.Generator, saturation: float = 0.6, value: float = 0.7) -> Colour:
-    """Return a random hue with saturation and value near the given ones."""
-    hsv = np.float32(
-        [[[rng.uniform(0, 360), saturation * rng.uniform(0.5, 1.3), value * rng.uniform(0.5, 1.3)]]]
-    )
-    return tuple(cv2.cvtColor(hsv.clip(0, [360, 1, 1]).astype(np.float32), cv2.COLOR_HSV2BGR)[0, 0].tolist())
+def random_colour(
+    rng: np.random.Generator, saturation: float = 0.6, value: float = 0.7,
+    hues: tuple[float, float] = (0.0, 1.0),
+) -> Colour:  # fmt: skip
+    """Return a random colour: hue in a range of the circle (0 to 1), the rest near the given values."""
+    hue = rng.uniform(*hues)
+    saturation, value = (min(x * rng.uniform(0.5, 1.3), 1.0) for x in (saturation, value))
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return blue, green, red
 
 
 def plaster(
@@ -62,7 +67,7 @@ def plaster(
         start = rng.uniform(0, [width, height])
         end = start + rng.normal(0, 0.12 * scale, 2)
         shade = float(rng.uniform(0.75, 1.1))
-        cv2.line(image, _px(start), _px(end), tuple(shade * c for c in colour), 1, cv2.LINE_AA)
+        cv2.line(image, _px(start), _px(end), tuple(shade * c for c in colour), 1)
     return image
 
 
@@ -97,7 +102,7 @@ def wallpaper(rng: np.random.Generator, height: int, width: int, scale: float) -
                 angle = np.radians(turn + 72 * petal)
                 spot = (x + 0.2 * pitch * np.cos(angle), y + 0.2 * pitch * np.sin(angle))
                 axes = _px((0.16 * pitch, 0.08 * pitch))
-                cv2.ellipse(image, _px(spot), axes, np.degrees(angle), 0, 360, ink, -1, cv2.LINE_AA)
+                cv2.ellipse(image, _px(spot), axes, np.degrees(angle), 0, 360, ink, -1)
     stripes = 0.03 * np.sign(np.sin(np.arange(width) * 2 * np.pi / (0.16 * scale)))
     return image + stripes[None, :, None] + 0.03 * fractal(rng, height, width, 1.0 * scale, 0.65)[..., None]
 
@@ -139,8 +144,8 @@ def panels(rng: np.random.Generator, height: int, width: int, scale: float) -> n
     holes = rng.random((height, width), dtype=np.float32) < 0.012
     image[cv2.dilate(holes.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0] *= 0.6
     step = 0.6 * scale
-    for y in np.arange(0, height, step):
-        for x in np.arange(0, width, step):
+    for y in np.arange(0, height - 2, step):
+        for x in np.arange(0, width - 2, step):
             tile = image[int(y) : int(y + step), int(x) : int(x + step)]
             tile *= rng.uniform(0.86, 1.04)
             if rng.random() < 0.25:
@@ -152,7 +157,7 @@ def panels(rng: np.random.Generator, height: int, width: int, scale: float) -> n
 
 def landscape(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
     """Return a view outdoors: sky with clouds, hills one behind the other, trees, a house or two."""
-    top, low = np.float32(random_colour(rng, 0.5, 0.8)), np.float32(random_colour(rng, 0.3, 0.95))
+    top, low = (np.float32(random_colour(rng, s, v, SKY)) for s, v in ((0.5, 0.8), (0.25, 0.95)))
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     image = top * (1 - ramp) + low * ramp + np.zeros((height, width, 3), np.float32)
     clouds = np.clip(fractal(rng, height, width, 0.5 * height, 0.55, 2.0), 0, 2)
@@ -160,7 +165,7 @@ def landscape(rng: np.random.Generator, height: int, width: int, scale: float) -
     rows = np.arange(height)[:, None]
     for layer in range(4):
         ridge = height * (0.35 + 0.16 * layer) + 0.07 * height * fractal(rng, 1, width, 0.5 * width)[0]
-        ground = np.float32(random_colour(rng, 0.5, 0.25 + 0.1 * layer))
+        ground = np.float32(random_colour(rng, 0.5, 0.3 + 0.1 * layer, GREEN))
         texture = 1.0 + 0.3 * fractal(rng, height, width, 0.2 * height, 0.75)
         inside = rows > ridge[None, :]
         image[inside] = (ground * texture[..., None])[inside]
@@ -171,17 +176,18 @@ def landscape(rng: np.random.Generator, height: int, width: int, scale: float) -
 
 
 def _tree_or_house(image: np.ndarray, rng: np.random.Generator, x: int, y: float, size: float) -> None:
-    colour = random_colour(rng, 0.6, 0.4)
+    colour = random_colour(rng, 0.6, 0.4, GREEN)
     if rng.random() < 0.3:
+        colour = random_colour(rng, 0.2, 0.7)
         cv2.rectangle(image, _px((x - size, y - size)), _px((x + size, y + size)), colour, -1)
         roof = np.int32([[x - 1.3 * size, y - size], [x + 1.3 * size, y - size], [x, y - 2 * size]])
-        cv2.fillPoly(image, [roof], random_colour(rng, 0.7, 0.6), cv2.LINE_AA)
+        cv2.fillPoly(image, [roof], random_colour(rng, 0.7, 0.6))
         return
     cv2.line(image, _px((x, y + size)), _px((x, y - size)), (0.1, 0.15, 0.2), max(1, int(0.3 * size)))
     for _ in range(12):
         spot = (x + rng.normal(0, 0.5 * size), y - size + rng.normal(0, 0.6 * size))
         shade = tuple(c * rng.uniform(0.6, 1.5) for c in colour)
-        cv2.circle(image, _px(spot), max(1, int(0.4 * size)), shade, -1, cv2.LINE_AA)
+        cv2.circle(image, _px(spot), max(1, int(0.4 * size)), shade, -1)
 
 
 def abstract(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
@@ -192,11 +198,11 @@ def abstract(rng: np.random.Generator, height: int, width: int, scale: float) ->
         centre, colour = rng.uniform(0, [width, height]), random_colour(rng, 0.8, 0.7)
         if rng.random() < 0.5:
             corners = centre + rng.normal(0, size, (rng.integers(3, 6), 2))
-            cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
+            cv2.fillPoly(image, [corners.astype(np.int32)], colour)
         else:
             axes = _px(np.abs(rng.normal(0, size, 2)) + 1)
             thick = -1 if rng.random() < 0.6 else max(1, int(0.1 * size))
-            cv2.ellipse(image, _px(centre), axes, rng.uniform(0, 180), 0, 360, colour, thick, cv2.LINE_AA)
+            cv2.ellipse(image, _px(centre), axes, rng.uniform(0, 180), 0, 360, colour, thick)
         size = max(0.94 * size, 3.0)
     return image * (1.0 + 0.1 * fractal(rng, height, width, 0.1 * scale, 0.8, 3.0)[..., None])
 
@@ -208,7 +214,7 @@ def printed(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     margin = 0.08 * width
     y = margin
     while y < height - margin:
-        if rng.random() < 0.18 and height - y > 0.35 * height:
+        if height > 40 and rng.random() < 0.18 and height - y > 0.35 * height:
             h, w = int(0.25 * height), int((1 - rng.uniform(0.16, 0.5)) * width)
             x = int(rng.uniform(0, width - w))
             image[int(y) : int(y) + h, x : x + w] = abstract(rng, h, w, scale)
@@ -224,12 +230,23 @@ def _write(
     image: np.ndarray, rng: np.random.Generator, start: tuple[float, float], line: float, room: float,
     ink: Colour,
 ) -> None:  # fmt: skip
+    if line < 4.0:  # too small to be read: a line of print is a grey bar
+        end = (start[0] + room * rng.uniform(0.5, 1.0), start[1])
+        cv2.line(image, _px(start), _px(end), ink, max(1, int(0.5 * line)))
+        return
     size = line / 34.0
     count = max(2, int(room * rng.uniform(0.5, 1.0) / (19.0 * size)))
     text = "".join(" " if rng.random() < 0.16 else rng.choice(LETTERS) for _ in range(min(count, 60)))
     thick = max(1, round(2 * size))
     font = FONTS[rng.integers(len(FONTS))]
-    cv2.putText(image, text, _px(start), font, size, ink, thick, cv2.LINE_AA)
+    height, width = image.shape[:2]
+    rows = slice(max(0, int(start[1] - 1.2 * line)), min(height, int(start[1] + 0.5 * line) + 1))
+    ink_mask = np.zeros((max(0, rows.stop - rows.start), width), np.uint8)  # text is drawn on 8 bit only
+    if ink_mask.size == 0:
+        return
+    cv2.putText(ink_mask, text, _px((start[0], start[1] - rows.start)), font, size, 255, thick, cv2.LINE_AA)
+    share = (ink_mask.astype(np.float32) / 255.0)[..., None]
+    image[rows] += share * (np.float32(ink) - image[rows])
 
 
 def picture(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
@@ -257,8 +274,8 @@ def door(rng: np.random.Generator, height: int, width: int, scale: float) -> np.
     image = np.rot90(wood(rng, width, height, scale)).copy()
     for x0, y0, x1, y1 in ((0.15, 0.08, 0.85, 0.42), (0.15, 0.5, 0.85, 0.92)):
         corners = _px((x0 * width, y0 * height)), _px((x1 * width, y1 * height))
-        cv2.rectangle(image, *corners, (0.1, 0.16, 0.22), max(2, int(0.015 * scale)), cv2.LINE_AA)
-    cv2.circle(image, _px((0.92 * width, 0.46 * height)), int(0.03 * scale), (0.75, 0.8, 0.8), -1, cv2.LINE_AA)
+        cv2.rectangle(image, *corners, (0.1, 0.16, 0.22), max(2, int(0.015 * scale)))
+    cv2.circle(image, _px((0.92 * width, 0.46 * height)), int(0.03 * scale), (0.75, 0.8, 0.8), -1)
     sign = printed(rng, int(0.3 * scale), int(0.22 * scale), scale)
     y, x = int(0.17 * height), int(0.5 * width - 0.11 * scale)
     image[y : y + sign.shape[0], x : x + sign.shape[1]] = sign
@@ -296,7 +313,7 @@ def cupboard(rng: np.random.Generator, height: int, width: int, scale: float) ->
         for x in np.linspace(0, width, columns + 1)[:-1]:
             w, h = width / columns, height / rows
             image[int(y) : int(y + h), int(x) : int(x + w)] *= rng.uniform(0.82, 1.12)
-            cv2.rectangle(image, _px((x, y)), _px((x + w, y + h)), (0.05, 0.06, 0.08), 2, cv2.LINE_AA)
+            cv2.rectangle(image, _px((x, y)), _px((x + w, y + h)), (0.05, 0.06, 0.08), 2)
             handle = _px((x + 0.35 * w, y + 0.18 * h)), _px((x + 0.65 * w, y + 0.18 * h + 0.02 * scale))
             cv2.rectangle(image, *handle, (0.8, 0.8, 0.78), -1)
             if rng.random() < 0.35:
@@ -342,7 +359,7 @@ def rug(rng: np.random.Generator, height: int, width: int, scale: float) -> np.n
         angles = np.arange(2 * points) * np.pi / points
         radii = radius * np.where(np.arange(2 * points) % 2, 0.5, 1.0)
         star = spot + np.stack([radii * np.cos(angles), radii * np.sin(angles)], -1)
-        cv2.fillPoly(image, [star.astype(np.int32)], random_colour(rng, 0.7, 0.6), cv2.LINE_AA)
+        cv2.fillPoly(image, [star.astype(np.int32)], random_colour(rng, 0.7, 0.6))
     return image * (1.0 + 0.13 * fractal(rng, height, width, 0.06 * scale, 0.85)[..., None])
 
 
