@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ace_ros.errors import ConfigError
 
-Config = TypeVar("Config", bound="_Checked")
+Config = TypeVar("Config", bound="CheckedConfig")
 
 
 def option(
@@ -32,7 +32,7 @@ def option(
     return field(default=default, metadata=about)
 
 
-class _Checked:
+class CheckedConfig:
     """A frozen dataclass whose values are checked against their declarations when it is made."""
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 @dataclass(frozen=True)
-class RansacConfig(_Checked):
+class RansacConfig(CheckedConfig):
     """How a pose is found among 2-D to 3-D correspondences, and when it is believed."""
 
     inlier_px: float = option(
@@ -95,7 +95,7 @@ class RansacConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class HeadConfig(_Checked):
+class HeadConfig(CheckedConfig):
     """The shape of the scene-specific network."""
 
     width: int = option(256, "channels of its layers", low=16, high=2048)
@@ -103,7 +103,7 @@ class HeadConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class TrainingConfig(_Checked):
+class TrainingConfig(CheckedConfig):
     """How a map is trained. The presets below are the values that users choose from."""
 
     steps: int = option(3000, "largest number of optimiser steps", low=1, high=10_000_000)
@@ -139,6 +139,35 @@ class TrainingConfig(_Checked):
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
 
+
+@dataclass(frozen=True)
+class BagConfig(CheckedConfig):
+    """What to take out of a bag."""
+
+    image_topic: str = option("", "topic of the images; empty: the only one there is")
+    camera_info_topic: str = option("", "topic of the intrinsics; empty: the one beside the images")
+    rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
+    pose_topic: str = option(
+        "", "topic of Odometry, PoseStamped or TransformStamped; empty: poses are in /tf"
+    )
+    odom_frame: str = option("odom", "frame of the poses in /tf; a topic has its own")
+    base_frame: str = option("", "frame whose pose a PoseStamped gives; empty: the camera")
+    camera_frame: str = option("", "optical frame of the camera; empty: the one in the images")
+    max_gap_s: float = option(
+        1.0, "longest gap between poses to interpolate over", unit="s", low=0.001, high=100.0
+    )
+    keyframe_distance_m: float = option(
+        0.15, "a keyframe is this far from the last one ...", unit="m", low=0.0, high=100.0
+    )
+    keyframe_angle_deg: float = option(
+        8.0, "... or turned by this much", unit="deg", low=0.0, high=180.0
+    )
+    test_share: float = option(0.0, "share of the keyframes kept for testing", low=0.0, high=0.5)
+    image_format: str = option("jpg", "images written as", choices=("jpg", "png"))
+
+
+# Kinds of public data sets that can be turned into scene folders.
+DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"steps": 700, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},

@@ -22,14 +22,15 @@ LAYERS: list[set[str]] = [
     {"relocalizer", "training"},
     {"plots", "progress"},
     {"evaluate"},
-    {"cli", "nodes", "__main__"},
+    {"commands"},
+    {"cli", "nodes"},
+    {"__main__"},
 ]
 ROS_PACKAGES = {
     "rclpy", "launch", "launch_ros", "tf2_ros", "tf2_msgs", "ament_index_python", "std_msgs", "std_srvs",
     "sensor_msgs", "geometry_msgs", "nav_msgs", "builtin_interfaces", "rcl_interfaces", "rosidl_runtime_py",
     "cv_bridge", "sensor_msgs_py",
 }  # fmt: skip
-ALLOWED_PEERS = {("cli", "__main__"), ("__main__", "cli")}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
@@ -78,7 +79,7 @@ def test_imports_point_one_way(path: Path) -> None:
         parts = name.split(".")
         if parts[0] != "ace_ros" or len(parts) < 2 or parts[1] in (own, "msg", "srv", "__version__"):
             continue
-        assert rank(parts[1]) < rank(own) or (own, parts[1]) in ALLOWED_PEERS, f"{path} imports {name}"
+        assert rank(parts[1]) < rank(own), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))

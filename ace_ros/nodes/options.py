@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ace_ros.config import RansacConfig, _Checked, option
+from ace_ros.config import CheckedConfig, RansacConfig, option
 
 DATA_DIR_HELP = "folder of recordings (scenes/) and maps (maps/)"
 DEVICE_HELP = "where the networks run: auto, cpu, cuda, cuda:1, ..."
 
 
 @dataclass(frozen=True)
-class MapperConfig(_Checked):
+class MapperConfig(CheckedConfig):
     """Options of the mapper node: recording keyframes and training maps from them."""
 
     data_dir: str = option("~/.ros/ace_ros", DATA_DIR_HELP)
@@ -59,7 +59,7 @@ class MapperConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class LocalizerConfig(_Checked):
+class LocalizerConfig(CheckedConfig):
     """Options of the localizer node; those of RansacConfig stand beside them."""
 
     data_dir: str = option("~/.ros/ace_ros", DATA_DIR_HELP)
@@ -102,7 +102,7 @@ class LocalizerConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class PlayerConfig(_Checked):
+class PlayerConfig(CheckedConfig):
     """Options of the player node: a scene folder becomes a robot's topics."""
 
     scene: str = option("", "scene folder to play")

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands of `ace_ros` do. Heavy packages are imported only by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ace_ros.config import RansacConfig, override, training_preset
+from ace_ros.errors import AceError, SceneError
+
+if TYPE_CHECKING:
+    from ace_ros.geometry.camera import Camera
+    from ace_ros.relocalizer import Relocalizer
+
+
+def run_map(options: argparse.Namespace) -> None:
+    """Train a map and write it."""
+    from ace_ros.data.scene import load_scene
+    from ace_ros.progress import bar, json_lines
+    from ace_ros.training.trainer import train_map
+
+    output = map_path(options.output)
+    changes = {"encoder": options.encoder, "seed": options.seed}
+    config = override(
+        training_preset(options.preset, options.time_budget),
+        {k: v for k, v in changes.items() if v is not None},
+    )
+    scene = load_scene(options.scene)
+    show = json_lines if options.progress_json else bar
+    with show("mapping") as on_progress:
+        scene_map, report = train_map(scene, config, options.device, on_progress, options.map_frame)
+    scene_map.save(output)
+    result = {
+        "map": str(output),
+        "map_bytes": output.stat().st_size,
+        "frames": report.frames,
+        "steps": report.steps,
+        "prepare_s": report.prepare_s,
+        "train_s": report.train_s,
+        "total_s": round(report.prepare_s + report.train_s, 2),
+        "device": report.device,
+        "median_error_px": report.median_error_px,
+        "inlier_share": report.inlier_share,
+    }
+    if options.progress_json:
+        print(_json({"event": "result", **result}), flush=True)
+    elif options.json:
+        print(_json(result))
+    else:
+        print(
+            f"{output}: {result['map_bytes'] / 1e6:.1f} MB from {report.frames} images, "
+            f"{report.steps} steps in {report.train_s:.0f} s after {report.prepare_s:.0f} s of preparation; "
+            f"median error {report.median_error_px:.1f} px, {100 * report.inlier_share:.0f} % below 10 px"
+        )
+
+
+def run_eval(options: argparse.Namespace) -> None:
+    """Evaluate a map on the images of a scene."""
+    from ace_ros.data.scene import load_scene
+    from ace_ros.evaluate import evaluate, write_report
+    from ace_ros.progress import count_bar
+
+    relocalizer = _relocalizer(options)
+    scene = load_scene(options.scene, options.split)
+    with count_bar("localizing") as on_frame:
+        evaluation = evaluate(scene, relocalizer, on_frame)
+    result = {**evaluation.summary(), "map_bytes": options.map.stat().st_size}
+    files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
+    if options.json:
+        print(_json(result))
+        return
+    print(f"{result['localized']} of {result['frames']} images localized")
+    print(
+        f"median error {100 * result['median_translation_m']:.1f} cm, {result['median_rotation_deg']:.2f} deg"
+    )
+    for key, share in result["recall"].items():
+        print(f"within {key.replace('_', ', '):>10}: {100 * share:5.1f} %")
+    latency = result["latency_ms"]
+    print(f"{latency['median']:.0f} ms per image (p99 {latency['p99']:.0f} ms) on {result['device']}")
+    for path in files:
+        print(path)
+
+
+def run_localize(options: argparse.Namespace) -> None:
+    """Print the pose of each image."""
+    from ace_ros.data.scene import read_grey
+    from ace_ros.pnp import Reason
+
+    relocalizer = _relocalizer(options)
+    for path in options.images:
+        image = read_grey(path)
+        found = relocalizer.localize(image, _camera_of(path, options.camera, image.shape))
+        ok = bool(found.ok[0])
+        result = {
+            "image": str(path),
+            "ok": ok,
+            "reason": Reason(int(found.reason[0])).name.lower(),
+            "inliers": int(found.inliers[0].sum()),
+            "T_map_camera": found.T_map_camera[0].tolist() if ok else None,
+            "sigma_m": found.covariance[0].diagonal()[:3].sqrt().tolist() if ok else None,
+            "map_frame": relocalizer.scene_map.map_frame,
+        }
+        if options.json:
+            print(_json(result))
+        elif ok:
+            x, y, z = found.T_map_camera[0, :3, 3].tolist()
+            print(f"{path}: x {x:.3f} y {y:.3f} z {z:.3f} m, {result['inliers']} inliers")
+            print("\n".join("  " + " ".join(f"{v: .6f}" for v in row) for row in result["T_map_camera"]))
+        else:
+            print(f"{path}: no pose ({result['reason'].replace('_', ' ')}), {result['inliers']} inliers")
+
+
+def run_info(options: argparse.Namespace) -> None:
+    """Print a map's header."""
+    from ace_ros.scene_map import read_map_header
+
+    header = {
+        "map": str(options.map),
+        "map_bytes": options.map.stat().st_size if options.map.exists() else 0,
+        **read_map_header(options.map),
+    }
+    if options.json:
+        print(_json(header))
+        return
+    for key, value in header.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            print("\n".join(f"  {k}: {v}" for k, v in value.items()))
+        else:
+            print(f"{key}: {value}")
+
+
+def run_import_bag(options: argparse.Namespace) -> None:
+    """Turn a bag into a scene folder."""
+    from dataclasses import fields
+
+    from ace_ros.data.bag import BagConfig, import_bag
+    from ace_ros.progress import count_bar
+
+    config = BagConfig(**{f.name: getattr(options, f.name) for f in fields(BagConfig)})
+    with count_bar("reading") as on_image, _needs("rosbags"):
+        report = import_bag(options.bag, options.output, config, on_image)
+    print(
+        f"{options.output}: {report.train_frames} frames to map, {report.test_frames} to test, "
+        f"of {report.images} images"
+    )
+    for reason, count in report.dropped.most_common():
+        print(f"  {count} left out: {reason}")
+
+
+def run_import_dataset(options: argparse.Namespace) -> None:
+    """Turn a public data set into a scene folder."""
+    from ace_ros.data.importers import import_dataset
+    from ace_ros.data.scene import load_scene
+
+    import_dataset(options.kind, options.source, options.output)
+    for split in ("train", "test"):
+        if (options.output / split).is_dir():
+            print(f"{options.output / split}: {len(load_scene(options.output, split).frames)} frames")
+
+
+@contextmanager
+def _needs(package: str) -> Iterator[None]:
+    """Turn the absence of an optional package into a sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == package:
+            raise AceError(f"this needs {package}: pip install 'ace_ros[extras]'") from error
+        raise
+
+
+def _camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
+    """Return the camera of an image: of the given file, or of the scene folder that it is in."""
+    from ace_ros.data.camera_file import read_camera
+
+    beside = image_path.parent.parent / "calibration" / f"{image_path.stem}.txt"
+    if camera_file is None and not beside.exists():
+        raise SceneError(f"{image_path}: no calibration at {beside}; name one with --camera")
+    return read_camera(camera_file or beside, (shape[1], shape[0]))
+
+
+def map_path(path: Path) -> Path:
+    """Return the path of a map file with its suffix; another suffix is an error."""
+    if path.suffix == "":
+        return path.with_suffix(".safetensors")
+    if path.suffix != ".safetensors":
+        raise SceneError(f"{path}: a map's name ends in .safetensors")
+    if path.is_dir():
+        raise SceneError(f"{path}: is a folder, a map is a file")
+    return path
+
+
+def _relocalizer(options: argparse.Namespace) -> Relocalizer:
+    from ace_ros.relocalizer import Relocalizer
+    from ace_ros.scene_map import SceneMap
+
+    return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device)
+
+
+def _json(value: dict[str, Any]) -> str:
+    """Return strict JSON: NaN, which JSON does not know, becomes null."""
+    return json.dumps(_without_nan(value))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
