@@ -54,8 +54,7 @@ def decode_image(
     """Return the pixels of a sensor_msgs/Image: grey (H, W) or BGR (H, W, 3), uint8.
 
     `data` is bytes or any object with a byte buffer; the result may share its memory. 16-bit
-    pixels are scaled by the smallest bit depth of 8, 10, 12, 14 and 16 that holds the image,
-    because cameras of 12 bits often fill the lower bits only. Raises CameraError.
+    pixels are stretched to 8 bits. Raises CameraError.
     """
     if encoding not in ENCODINGS:
         raise CameraError(
@@ -68,13 +67,14 @@ def decode_image(
     image = pixels.reshape(height, width, channels) if channels > 1 else pixels
     if conversion is not None:
         image = cv2.cvtColor(image.astype(image.dtype.newbyteorder("="), copy=False), conversion)
-    return _to_8_bit(image)
+    return stretch_to_8_bit(image)
 
 
-def decode_compressed(data: Any) -> np.ndarray:
+def decode_compressed(data: Any, format: str = "") -> np.ndarray:
     """Return the pixels of a sensor_msgs/CompressedImage: grey (H, W) or BGR (H, W, 3), uint8.
 
-    Raises CameraError when the data is not a whole image that OpenCV reads.
+    `format` is the message's; it tells the few drivers apart that write RGB into the file. Raises
+    CameraError when the data is not a whole image that OpenCV reads.
     """
     buffer = np.frombuffer(data, np.uint8)
     if not 0 < buffer.size <= MAX_IMAGE_BYTES:
@@ -96,11 +96,14 @@ def decode_compressed(data: Any) -> np.ndarray:
         )
     if image.ndim == 3 and image.shape[2] == 4:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+    # image_transport writes BGR and says "compressed bgr8", whatever the camera sent.
+    if image.ndim == 3 and "compressed rgb" in format:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if image.dtype not in (np.uint8, np.uint16):
         raise CameraError(
             f"compressed image has pixels of type {image.dtype}, expected 8 or 16 bits"
         )
-    return _to_8_bit(image)
+    return stretch_to_8_bit(image)
 
 
 def _as_pixels(
@@ -127,8 +130,15 @@ def _as_pixels(
     return np.ascontiguousarray(rows)
 
 
-def _to_8_bit(image: np.ndarray) -> np.ndarray:
+def stretch_to_8_bit(image: np.ndarray) -> np.ndarray:
+    """Return 16-bit pixels as uint8, with the range that 98 % of them lie in spread over 0 to 255.
+
+    Cameras put 10, 12, 14 or 16 bits into 16, thermal cameras a narrow band: a fixed shift would
+    leave most of them black. Pixels that are uint8 are returned as they are.
+    """
     if image.dtype == np.uint8:
         return image
-    bits = max(8, int(image.max()).bit_length())
-    return (image >> (bits + bits % 2 - 8)).astype(np.uint8)
+    step = min(image.shape[:2]) // 120 | 1  # odd, to meet all colours of a Bayer pattern
+    low, high = np.percentile(image[::step, ::step], (1.0, 99.0))
+    scale = 255.0 / max(high - low, 255.0)  # a range of 8 bits or less is not stretched further
+    return np.clip((image.astype(np.float32) - low) * scale + 0.5, 0, 255).astype(np.uint8)
