@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,11 @@ STANDARD_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class InterfaceError(ImportError):
-    """An interface that cannot be found or read."""
+    """An interface that cannot be had."""
+
+
+class InterfaceNotFoundError(InterfaceError):
+    """An interface that no folder on this machine defines."""
 
 
 class Definition(NamedTuple):
@@ -38,7 +42,7 @@ class Definition(NamedTuple):
     defaults: dict[str, Any]
 
 
-@lru_cache(maxsize=None)
+@cache
 def definition(name: str) -> Definition:
     """Return the definition of a structure such as "std_msgs/msg/String".
 
@@ -91,16 +95,14 @@ def find_file(package: str, kind: str, base: str) -> Path:
         path = folder / f"{base}.{kind}"
         if path.is_file():
             return path
-    raise InterfaceError(f"no interface {package}/{kind}/{base} on this machine")
+    raise InterfaceNotFoundError(f"no interface {package}/{kind}/{base} on this machine")
 
 
 def folders(package: str, kind: str) -> list[Path]:
     """Return the folders that may hold interface files of a package, best first."""
+    roots = [Path(entry).parent for entry in getattr(sys.modules.get(package), "__path__", [])]
     found = [BUNDLED / package / kind]
-    for entry in getattr(sys.modules.get(package), "__path__", []):
-        root = Path(entry).parent
-        if (root / "package.xml").is_file():  # a source checkout
-            found.append(root / kind)
+    found += [root / kind for root in roots]  # a source checkout keeps them beside the package
     share = _share(package)
     if share is not None:
         found.append(share / kind)
@@ -116,7 +118,7 @@ def names(package: str, kind: str) -> list[str]:
     return sorted(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def type_hash(name: str) -> str:
     """Return the RIHS01 hash of a message or service type, such as "RIHS01_df668c74..."."""
     hashes = Typestore()
@@ -133,7 +135,7 @@ def type_hash(name: str) -> str:
 
 def _service_fields(name: str) -> list[tuple[str, Any]] | None:
     """Return the members that the type description of a service or its event has."""
-    package, kind, base = name.split("/")
+    _, kind, base = name.split("/")
     if kind != "srv" or base.endswith(("_Request", "_Response")):
         return None
     if base.endswith("_Event"):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import array
 import math
 from collections import UserList, UserString
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +23,10 @@ INTEGERS = {
     for sign in ("u", "")
 }
 FLOATS = {"float32": 3.402823466e38, "float64": 1.7976931348623157e308}
-TYPECODES = dict(
-    int8="b", uint8="B", int16="h", uint16="H", int32="i", uint32="I", int64="q", uint64="Q",
-    float32="f", float64="d",
-)  # fmt: skip
+TYPECODES = {
+    "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float32": "f",
+    "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q", "float64": "d",
+}  # fmt: skip
 IDL_NAMES = {"float32": "float", "float64": "double", "bool": "boolean", "byte": "octet"}
 
 
@@ -195,8 +197,7 @@ def _list(
     else:
         base, limit = element[1]
         one, what = _checker(name, base, limit), {"string": "str"}.get(base, base)
-        first = _zero(base)
-        zero = lambda: first  # noqa: E731
+        zero = partial(_zero, base)
         to_wire, from_wire = LIST_WIRES.get(base, (None, None))
 
     def check(value: Any) -> Any:
@@ -224,5 +225,6 @@ LIST_WIRES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 def _require_sequence(name: str, value: Any, what: str) -> None:
-    ok = isinstance(value, (Sequence, Set, UserList)) and not isinstance(value, (str, UserString))
+    ok = isinstance(value, (Sequence, AbstractSet, UserList))
+    ok = ok and not isinstance(value, (str, UserString))
     _require(ok, f"The '{name}' field must be a set or sequence and each value of type '{what}'")

@@ -30,7 +30,7 @@ def module(name: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         half = kind == "srv" and attribute.endswith(("_Request", "_Response"))
         try:
             value = service_class(full) if kind == "srv" and not half else message_class(full)
-        except definitions.InterfaceError as error:
+        except definitions.InterfaceNotFoundError as error:
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}") from error
         setattr(sys.modules[name], attribute, value)
         return value

@@ -67,13 +67,13 @@ def service_class(name: str) -> type:
     def refuse(cls: type) -> None:
         raise NotImplementedError("Service classes can not be instantiated")
 
-    members = dict(
-        Request=message_class(f"{name}_Request"),
-        Response=message_class(f"{name}_Response"),
-        _TYPE=name,
-        __module__=f"{package}.{kind}",
-        __new__=refuse,
-    )
+    members = {
+        "Request": message_class(f"{name}_Request"),
+        "Response": message_class(f"{name}_Response"),
+        "_TYPE": name,
+        "__module__": f"{package}.{kind}",
+        "__new__": refuse,
+    }
     return type(base, (), members)
 
 
@@ -86,16 +86,15 @@ def _build(name: str) -> type[Message]:
         if field != PLACEHOLDER
     )
     wire = [(f"_{f.name}" if f.to_wire is None else f"_wire_{f.name}") for f in fields]
-    members: dict[str, Any] = dict(
-        parts.constants,
-        __slots__=tuple(f"_{field.name}" for field in fields),
-        __module__=f"{package}.{kind}",
-        _TYPE=name,
-        _FIELDS=fields,
-        _WIRE_FIELDS=[
-            (w, desc) for w, (_, desc) in zip(wire or ["_nothing"], parts.fields, strict=True)
-        ],
-    )
+    descriptions = [desc for _, desc in parts.fields]
+    members: dict[str, Any] = {
+        **parts.constants,
+        "__slots__": tuple(f"_{field.name}" for field in fields),
+        "__module__": f"{package}.{kind}",
+        "_TYPE": name,
+        "_FIELDS": fields,
+        "_WIRE_FIELDS": list(zip(wire or ["_nothing"], descriptions, strict=True)),
+    }
     if not fields:
         members["_nothing"] = 0  # the placeholder byte of an empty structure
     for field in fields:
@@ -128,7 +127,8 @@ def _wire_constructor(cls: type[Message], fields: tuple[Field, ...]) -> Callable
 
     def from_wire(*values: Any) -> Message:
         message = new(cls)
-        for (slot, convert), value in zip(steps, values):  # noqa: B905 (placeholder byte)
+        # An empty structure has no field for its placeholder byte, so the lengths may differ.
+        for (slot, convert), value in zip(steps, values, strict=False):
             setattr(message, slot, value if convert is None else convert(value))
         return message
 
