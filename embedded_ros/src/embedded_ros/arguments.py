@@ -35,7 +35,9 @@ class RosArguments:
     """What a command line says to ROS."""
 
     remaps: list[Remap] = field(default_factory=list)
-    parameters: list[tuple[str, str, Any]] = field(default_factory=list)  # node pattern, name, value
+    parameters: list[tuple[str, str, Any]] = field(
+        default_factory=list
+    )  # node pattern, name, value
     log_levels: list[tuple[str, str]] = field(default_factory=list)  # logger ("" is all), level
 
     def node_rule(self, name: str, special: str) -> str | None:

@@ -92,7 +92,9 @@ class Link:
             "congestion_control": zenoh.CongestionControl.BLOCK
             if reliable
             else zenoh.CongestionControl.DROP,
-            "reliability": zenoh.Reliability.RELIABLE if reliable else zenoh.Reliability.BEST_EFFORT,
+            "reliability": zenoh.Reliability.RELIABLE
+            if reliable
+            else zenoh.Reliability.BEST_EFFORT,
         }
         if qos.durability != wire.TRANSIENT_LOCAL:
             return self.session.declare_publisher(key, **options)

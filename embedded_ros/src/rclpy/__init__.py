@@ -54,9 +54,7 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
     _shut_down("shutdown", context, uninstall_handlers)
 
 
-def try_shutdown(
-    *, context: Context | None = None, uninstall_handlers: bool | None = None
-) -> None:
+def try_shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
     """Disconnect if connected."""
     _shut_down("try_shutdown", context, uninstall_handlers)
 

@@ -74,9 +74,7 @@ class Parameters:
             if result.successful:
                 continue
             if result.reason.startswith(WRONG_TYPE):
-                raise InvalidParameterTypeException(
-                    parameter, Parameter.Type(descriptor.type).name
-                )
+                raise InvalidParameterTypeException(parameter, Parameter.Type(descriptor.type).name)
             raise InvalidParameterValueException(name, parameter.value, result.reason)
         return [self._parameters[name] for name, _, _ in entries]
 

@@ -104,7 +104,9 @@ class Logger:
         place = self._places.setdefault((frame.f_code, frame.f_lasti), _Place())
         now = time.monotonic()
         if place.logged_s is not None:
-            if options.get("once") or now - place.logged_s < options.get("throttle_duration_sec", 0):
+            if options.get("once") or now - place.logged_s < options.get(
+                "throttle_duration_sec", 0
+            ):
                 return False
         elif options.get("skip_first") and not place.skipped:
             place.skipped = True

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends transforms to /tf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import QoSProfile
+from tf2_msgs.msg import TFMessage
+
+
+class TransformBroadcaster:
+    """Sends transforms that change over time."""
+
+    def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
+        self.pub_tf = node.create_publisher(TFMessage, "/tf", qos or QoSProfile(depth=100))
+
+    def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
+        """Send one transform or several."""
+        several = [transform] if isinstance(transform, TransformStamped) else list(transform)
+        self.pub_tf.publish(TFMessage(transforms=several))
