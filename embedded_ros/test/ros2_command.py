@@ -33,7 +33,10 @@ def install(folder: Path, package: str, programs: dict[str, str], files: dict[st
     """Install a package with Python programs and share files, as pip does: without run bits."""
     share, libexec = (folder / "prefix" / kind / package for kind in ("share", "lib"))
     libexec.mkdir(parents=True)
-    for name, text in {**files, "package.xml": f"<package><name>{package}</name></package>"}.items():
+    for name, text in {
+        **files,
+        "package.xml": f"<package><name>{package}</name></package>",
+    }.items():
         (share / name).parent.mkdir(parents=True, exist_ok=True)
         (share / name).write_text(text)
     for name, text in programs.items():
@@ -53,6 +56,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -62,7 +66,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            os.killpg(self.pid, signal.SIGINT)  # as a Ctrl-C would: `ros2 run` passes none on
             try:
                 self._process.wait(timeout=5)
             except subprocess.TimeoutExpired:

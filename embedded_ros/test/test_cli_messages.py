@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
 from ros2cli.messages import fill, get_interface, to_plain, to_yaml
@@ -18,7 +19,9 @@ def test_interfaces_are_found_by_two_or_three_part_names() -> None:
     assert get_interface("std_srvs/srv/SetBool", "srv") is SetBool
 
 
-@pytest.mark.parametrize("name", ["Image", "no_msgs/msg/X", "sensor_msgs/msg/X", "std_srvs/srv/SetBool"])
+@pytest.mark.parametrize(
+    "name", ["Image", "no_msgs/msg/X", "sensor_msgs/msg/X", "std_srvs/srv/SetBool"]
+)
 def test_what_is_no_message_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"there is no msg interface '{name}'"):
         get_interface(name, "msg")
@@ -26,8 +29,8 @@ def test_what_is_no_message_is_refused(name: str) -> None:
 
 def test_fields_are_set_at_every_depth() -> None:
     message = PathMessage()
-    text = "{header: {frame_id: map}, poses: [{pose: {position: {x: 1}}}, {pose: {position: {y: 2.5}}}]}"
-    fill(message, yaml.safe_load(text))
+    poses = "[{pose: {position: {x: 1}}}, {pose: {position: {y: 2.5}}}]"
+    fill(message, yaml.safe_load(f"{{header: {{frame_id: map}}, poses: {poses}}}"))
     assert message.header.frame_id == "map"
     assert [pose.pose.position.x for pose in message.poses] == [1.0, 0.0]
     assert message.poses[1].pose.position.y == 2.5

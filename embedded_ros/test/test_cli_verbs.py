@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ros2_command import ROS2, Running, environment, install, ros2
 
 DOMAIN = 172
@@ -116,7 +117,9 @@ def test_topic_type_and_info(command: Command) -> None:
 def test_topic_echo_prints_yaml(command: Command) -> None:
     assert command("topic", "echo", "--once", "/demo/said") == "data: hello\n---\n"
     assert command("topic", "echo", "--once", "/demo/said", "--field", "data") == "hello\n---\n"
-    full = yaml.safe_load(command("topic", "echo", "--once", "-f", "/demo/image").partition("---")[0])
+    full = yaml.safe_load(
+        command("topic", "echo", "--once", "-f", "/demo/image").partition("---")[0]
+    )
     assert full["data"] == [0] * 200
     cut = yaml.safe_load(command("topic", "echo", "--once", "/demo/image").partition("---")[0])
     assert cut["data"] == [0] * 128 + ["..."]
@@ -153,7 +156,9 @@ def test_topic_hz(env: dict[str, str], subject: Running) -> None:
 
 
 def test_topic_pub(env: dict[str, str], command: Command, subject: Running) -> None:
-    out = command("topic", "pub", "--once", "/demo/heard", "std_msgs/msg/String", "data: from the shell")
+    out = command(
+        "topic", "pub", "--once", "/demo/heard", "std_msgs/msg/String", "data: from the shell"
+    )
     assert "publisher: beginning loop\n" in out
     assert "publishing #1: std_msgs.msg.String(data='from the shell')\n" in out
     subject.wait_for("heard from the shell")
@@ -167,11 +172,16 @@ def test_topic_pub(env: dict[str, str], command: Command, subject: Running) -> N
     ("arguments", "message"),
     [
         (["std_msgs/msg/Nope", "{}"], "The passed message type is invalid"),
-        (["std_msgs/msg/String", "text"], "The passed value needs to be a dictionary in YAML format"),
+        (
+            ["std_msgs/msg/String", "text"],
+            "The passed value needs to be a dictionary in YAML format",
+        ),
         (["std_msgs/msg/String", "{nope: 1}"], "Failed to populate field: "),
     ],
 )
-def test_topic_pub_refuses_what_is_no_message(command: Command, arguments: list[str], message: str) -> None:
+def test_topic_pub_refuses_what_is_no_message(
+    command: Command, arguments: list[str], message: str
+) -> None:
     out = command("topic", "pub", "--once", "/demo/heard", *arguments, status=1)
     assert out.startswith(message)
 
@@ -230,8 +240,12 @@ def test_param_list_and_get(command: Command) -> None:
 def test_param_set(command: Command) -> None:
     assert command("param", "set", "/demo/subject", "rate", "4.5") == "Set parameter successful\n"
     assert command("param", "get", "/demo/subject", "rate") == "Double value is: 4.5\n"
-    assert command("param", "set", "/demo/subject", "label", "red").startswith("Setting parameter failed: ")
-    assert command("param", "set", "/demo/subject", "rate", "99.0").startswith("Setting parameter failed: ")
+    assert command("param", "set", "/demo/subject", "label", "red").startswith(
+        "Setting parameter failed: "
+    )
+    assert command("param", "set", "/demo/subject", "rate", "99.0").startswith(
+        "Setting parameter failed: "
+    )
     command("param", "set", "/demo/subject", "rate", "2.5")
 
 
@@ -256,9 +270,9 @@ def test_interface_list_and_show(env: dict[str, str]) -> None:
     assert "std_msgs/Header header\n\tbuiltin_interfaces/Time stamp\n\t\tint32 sec\n" in shown
     assert shown.endswith("\tfloat64 z\n")
     shown = ros2("interface", "show", "std_srvs/srv/SetBool", env=env)[1]
-    assert [line.split("#")[0].strip() for line in shown.splitlines() if line.split("#")[0].strip()] == [
-        *("bool data", "---", "bool success", "string message")
-    ]
+    assert [
+        line.split("#")[0].strip() for line in shown.splitlines() if line.split("#")[0].strip()
+    ] == [*("bool data", "---", "bool success", "string message")]
     assert ros2("interface", "show", "nope/msg/X", env=env) == (1, "", "Unknown package 'nope'\n")
     status, _, error = ros2("interface", "show", "std_msgs", env=env)
     assert status == 1

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity, LaunchService
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -39,8 +41,6 @@ from launch.substitutions import (
     ThisLaunchFileDir,
 )
 from ros2_command import is_running
-
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity, LaunchService
 
 Run = Callable[..., tuple[int, str]]
 
@@ -217,8 +217,12 @@ def test_event_handlers_see_start_exit_and_shutdown(run: Run) -> None:
     first, second = shell("exit 4"), shell("true")
     exits = []
     out = run(
-        RegisterEventHandler(OnProcessStart(target_action=first, on_start=[LogInfo(msg="first started")])),
-        RegisterEventHandler(OnProcessExit(target_action=first, on_exit=lambda event, context: second)),
+        RegisterEventHandler(
+            OnProcessStart(target_action=first, on_start=[LogInfo(msg="first started")])
+        ),
+        RegisterEventHandler(
+            OnProcessExit(target_action=first, on_exit=lambda event, context: second)
+        ),
         RegisterEventHandler(
             OnProcessExit(
                 target_action=first,
@@ -249,14 +253,18 @@ def test_respawning_ends_with_the_launch(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("ignored", "last"), [("INT", "SIGTERM"), ("INT TERM", "SIGKILL")])
-def test_a_process_that_ignores_signals_is_pressed_harder(run: Run, ignored: str, last: str) -> None:
+def test_a_process_that_ignores_signals_is_pressed_harder(
+    run: Run, ignored: str, last: str
+) -> None:
     script = f"trap '' {ignored}; echo ready; while :; do sleep 0.05; done"
     stop = TimerAction(period=0.5, actions=[Shutdown()])
     patience = {"sigterm_timeout": "0.2", "sigkill_timeout": "0.2"}
     settings = [SetLaunchConfiguration(name, value) for name, value in patience.items()]
     status, out = run(*settings, shell(script), stop)
     assert status == 0
-    assert "failed to terminate '0.2' seconds after receiving 'SIGINT', escalating to 'SIGTERM'" in out
+    assert (
+        "failed to terminate '0.2' seconds after receiving 'SIGINT', escalating to 'SIGTERM'" in out
+    )
     assert f"sending signal '{last}' to process[sh-1]" in out
     assert f"exit code -{signal.Signals[last].value}, " in out
 
@@ -298,7 +306,10 @@ def test_an_error_in_an_action_ends_processes_in_good_order(run: Run) -> None:
         shell("exec sleep 60"), TimerAction(period=0.3, actions=[OpaqueFunction(function=fail)])
     )
     assert status == 1
-    assert "[ERROR] [launch]: Caught exception in launch (see debug for traceback): this went wrong" in out
+    assert (
+        "[ERROR] [launch]: Caught exception in launch (see debug for traceback): this went wrong"
+        in out
+    )
     assert "exit code -2" in out
 
 
@@ -327,7 +338,9 @@ def test_a_file_that_is_no_launch_file_is_named(run: Run, tmp_path: Path) -> Non
     empty.write_text("")
     status, out = run(IncludeLaunchDescription(PythonLaunchDescriptionSource(str(empty))))
     assert status == 1
-    assert f"'{empty}' does not contain the required function 'generate_launch_description()'" in out
+    assert (
+        f"'{empty}' does not contain the required function 'generate_launch_description()'" in out
+    )
     missing = str(tmp_path / "missing.launch.py")
     assert (
         f"launch file '{missing}' does not exist"
@@ -414,7 +427,9 @@ def test_python_expressions_may_use_the_modules_that_the_launch_file_lists() -> 
 def test_the_service_can_be_shut_down_from_another_thread(run: Run) -> None:
     service = LaunchService()
     service.include_launch_description(
-        LaunchDescription([ExecuteProcess(cmd=[sys.executable, "-c", "import time; time.sleep(60)"])])
+        LaunchDescription(
+            [ExecuteProcess(cmd=[sys.executable, "-c", "import time; time.sleep(60)"])]
+        )
     )
     threading.Timer(0.5, service.shutdown).start()
     began = time.monotonic()

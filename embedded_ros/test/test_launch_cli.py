@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ros2_command import ROS2, Running, environment, install, is_running, ros2
 
 DOMAIN = 171
@@ -207,11 +208,23 @@ def test_a_launch_file_can_be_given_by_its_path(env: dict[str, str], tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope", "x.launch.py"], "Package 'nope' not found: package 'nope' not found, searching: "),
-        (["demo", "x.launch.py"], "file 'x.launch.py' was not found in the share directory of pack"),
-        (["demo", "twice.launch.py"], "file 'twice.launch.py' was found more than once in the share"),
+        (
+            ["nope", "x.launch.py"],
+            "Package 'nope' not found: package 'nope' not found, searching: ",
+        ),
+        (
+            ["demo", "x.launch.py"],
+            "file 'x.launch.py' was not found in the share directory of pack",
+        ),
+        (
+            ["demo", "twice.launch.py"],
+            "file 'twice.launch.py' was found more than once in the share",
+        ),
         (["demo"], "No launch file supplied"),
-        (["demo", "programs.launch.py", "flag"], "malformed launch argument 'flag', expected format"),
+        (
+            ["demo", "programs.launch.py", "flag"],
+            "malformed launch argument 'flag', expected format",
+        ),
     ],
 )
 def test_what_cannot_be_launched_is_named_in_one_line(
@@ -231,7 +244,9 @@ def test_what_cannot_be_launched_is_named_in_one_line(
         (["flag:=x", "fail:=maybe"], 'Argument "fail" provided value "maybe" is not valid.'),
     ],
 )
-def test_wrong_argument_values_fail_the_launch(env: dict[str, str], given: list[str], message: str) -> None:
+def test_wrong_argument_values_fail_the_launch(
+    env: dict[str, str], given: list[str], message: str
+) -> None:
     status, out, _ = ros2("launch", "demo", "programs.launch.py", *given, env=env)
     assert status == 1
     assert message in out

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from ament_index_python.packages import (
     PackageNotFoundError,
     get_package_prefix,
@@ -17,14 +18,13 @@ from ament_index_python.packages import (
     get_package_share_path,
     get_packages_with_prefixes,
 )
+from launch import LaunchContext
 from launch.actions import GroupAction
 from launch.substitutions import LaunchConfiguration, TextSubstitution
 from launch_ros.actions import Node, PushRosNamespace, SetParameter
 from launch_ros.executables import find_executable, list_executables
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue, evaluate_parameters
 from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
-
-from launch import LaunchContext
 
 
 def make_package(prefix: Path, name: str, script: str = "") -> Path:
@@ -72,7 +72,9 @@ def test_a_sourced_prefix_has_the_package(prefix: Path) -> None:
     assert FindPackagePrefix(["de", "mo"]).perform(context) == str(prefix)
 
 
-def test_the_first_sourced_prefix_wins(prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_sourced_prefix_wins(
+    prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     overlay = make_package(tmp_path / "overlay", "demo")
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{overlay}{os.pathsep}{prefix}")
     assert get_package_prefix("demo") == str(overlay)
@@ -139,7 +141,9 @@ def test_the_runtimes_own_transform_publisher_is_a_module() -> None:
     assert found == [sys.executable, "-m", "tf2_ros.static_transform_publisher"]
 
 
-def test_a_node_gets_name_namespace_remappings_and_arguments(prefix: Path, context: LaunchContext) -> None:
+def test_a_node_gets_name_namespace_remappings_and_arguments(
+    prefix: Path, context: LaunchContext
+) -> None:
     node = Node(
         package="demo",
         executable="talker",
@@ -172,9 +176,13 @@ def test_namespaces_nest_and_absolute_ones_do_not(prefix: Path, context: LaunchC
     assert namespace("a", own="/c") == "/c/n"
 
 
-def test_parameters_are_written_to_a_file_for_the_node(prefix: Path, context: LaunchContext) -> None:
+def test_parameters_are_written_to_a_file_for_the_node(
+    prefix: Path, context: LaunchContext
+) -> None:
     parameters = {"rate": LaunchConfiguration("number"), "nested": {"flag": True, "list": [1, 2.5]}}
-    named = Node(package="demo", executable="talker", name="n", namespace="ns", parameters=[parameters])
+    named = Node(
+        package="demo", executable="talker", name="n", namespace="ns", parameters=[parameters]
+    )
     values = {"rate": 5, "nested.flag": True, "nested.list": [1.0, 2.5]}
     assert parameters_in(command(context, named)) == {"/ns/n": {"ros__parameters": values}}
     unnamed = Node(package="demo", executable="talker", parameters=[{"a": "x"}])
@@ -196,7 +204,9 @@ def test_parameter_files_are_passed_on_in_order(
     assert f"Parameter file path is not a file: {missing}" in capsys.readouterr().out
 
 
-def test_global_parameters_reach_the_nodes_of_their_scope(prefix: Path, context: LaunchContext) -> None:
+def test_global_parameters_reach_the_nodes_of_their_scope(
+    prefix: Path, context: LaunchContext
+) -> None:
     SetParameter("use_sim_time", True).execute(context)
     SetParameter("label", LaunchConfiguration("word")).execute(context)
     arguments = command(context, Node(package="demo", executable="talker"))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 from pathlib import Path
@@ -40,6 +39,8 @@ def find_checkout(package_name: str) -> Path | None:
 
 def editable_packages() -> dict[str, Path]:
     """Return name and folder of every package that pip installed editable."""
+    import importlib.metadata  # slow to import, and only a list of all packages needs it
+
     found = {}
     for distribution in importlib.metadata.distributions():
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")

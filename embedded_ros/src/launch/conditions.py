@@ -56,7 +56,9 @@ class UnlessCondition(Condition):
 class LaunchConfigurationEquals(Condition):
     """Holds when a launch configuration has a value; None holds when it is not set."""
 
-    def __init__(self, launch_configuration_name: str, expected_value: SomeSubstitutionsType | None) -> None:
+    def __init__(
+        self, launch_configuration_name: str, expected_value: SomeSubstitutionsType | None
+    ) -> None:
         def matches(context: LaunchContext) -> bool:
             expected = None if expected_value is None else perform_text(context, expected_value)
             return context.launch_configurations.get(launch_configuration_name) == expected

@@ -89,7 +89,9 @@ class OnShutdown(EventHandler):
     """React to the end of the launch."""
 
     def __init__(self, *, on_shutdown: Entities, **kwargs: Any) -> None:
-        super().__init__(matcher=lambda event: isinstance(event, Shutdown), entities=on_shutdown, **kwargs)
+        super().__init__(
+            matcher=lambda event: isinstance(event, Shutdown), entities=on_shutdown, **kwargs
+        )
 
 
 def list_of_entities(entities: Any) -> list[LaunchDescriptionEntity]:

@@ -125,7 +125,9 @@ class LaunchContext:
         self._wake.clear()
         wake = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait([wake, *self._completion_futures], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [wake, *self._completion_futures], return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             wake.cancel()
         return True

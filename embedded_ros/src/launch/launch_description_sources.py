@@ -67,6 +67,7 @@ def get_launch_description_from_python_launch_file(path: str) -> LaunchDescripti
     loader.exec_module(module)
     if not hasattr(module, "generate_launch_description"):
         raise InvalidPythonLaunchFileError(
-            f"launch file at '{path}' does not contain the required function 'generate_launch_description()'"
+            f"launch file at '{path}' does not contain the required function "
+            "'generate_launch_description()'"
         )
     return module.generate_launch_description()

@@ -58,7 +58,9 @@ class LaunchConfiguration(Substitution):
         if default is not None:
             parts = [default] if isinstance(default, str | Substitution) else default
             parts = parts if isinstance(parts, Iterable) else [parts]
-            default = [part if isinstance(part, str | Substitution) else str(part) for part in parts]
+            default = [
+                part if isinstance(part, str | Substitution) else str(part) for part in parts
+            ]
         self._default = default
 
     def describe(self) -> str:
@@ -149,7 +151,9 @@ class ThisLaunchFileDir(Substitution):
         """Return the folder."""
         folder = context.get_locals_as_dict().get("current_launch_file_directory")
         if folder is None:
-            raise SubstitutionFailure("ThisLaunchFileDir used outside of a launch file (in a script)")
+            raise SubstitutionFailure(
+                "ThisLaunchFileDir used outside of a launch file (in a script)"
+            )
         return folder
 
 

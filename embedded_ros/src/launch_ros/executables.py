@@ -56,7 +56,9 @@ def find_executable(package: str, executable: str) -> list[str]:
         )
     path = folder / executable
     if not _is_program(path):
-        raise FileNotFoundError(f"executable '{executable}' not found on the libexec directory '{folder}'")
+        raise FileNotFoundError(
+            f"executable '{executable}' not found on the libexec directory '{folder}'"
+        )
     return [sys.executable, str(path)] if _is_python(path) else [str(path)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from launch.substitution import SomeSubstitutionsType
 from launch.utilities import is_substitution, perform_text, perform_typed
 
@@ -70,7 +71,9 @@ def _evaluate(context: LaunchContext, name: str, value: Any) -> Any:
     if isinstance(value, Sequence) and value:
         # An inner list is the text of one element, from substitutions.
         plain = [
-            _from_yaml(name, perform_text(context, item)) if isinstance(item, list | tuple) else item
+            _from_yaml(name, perform_text(context, item))
+            if isinstance(item, list | tuple)
+            else item
             for item in value
         ]
         return _uniform(name, plain)

@@ -29,12 +29,11 @@ def add_discovery_argument(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def cli_node(spin_time: float = 0.5) -> Iterator[Node]:
-    """Give a hidden node that has had `spin_time` seconds to learn of the others."""
-    rclpy.init()
+def cli_node() -> Iterator[Node]:
+    """Give a hidden node, which at first knows of nothing."""
+    rclpy.init(args=[])
     node = rclpy.create_node(f"_ros2cli_{os.getpid()}", start_parameter_services=False)
     try:
-        wait_for(node, lambda: False, spin_time)
         yield node
     except ExternalShutdownException:
         sys.exit(int(signal.SIGTERM))
@@ -43,7 +42,9 @@ def cli_node(spin_time: float = 0.5) -> Iterator[Node]:
         rclpy.try_shutdown()
 
 
-def wait_for(node: Node, condition: Callable[[], Result], timeout: float | None = None) -> Result | None:
+def wait_for(
+    node: Node, condition: Callable[[], Result], timeout: float | None = None
+) -> Result | None:
     """Spin until a condition is true; return its value, false after `timeout` seconds."""
     end = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -51,6 +52,11 @@ def wait_for(node: Node, condition: Callable[[], Result], timeout: float | None 
         if result or not rclpy.ok() or (end is not None and time.monotonic() >= end):
             return result
         rclpy.spin_once(node, timeout_sec=_POLL_S)
+
+
+def discover(node: Node, seconds: float) -> None:
+    """Spin until everything that exists has had time to become known."""
+    wait_for(node, lambda: False, seconds)
 
 
 def call(node: Node, service_type: type, name: str, request: object) -> object:
@@ -84,13 +90,23 @@ def is_hidden(name: str) -> bool:
 
 def node_names(node: Node, include_hidden: bool = False) -> list[str]:
     """Return the full names of all nodes, sorted, a duplicate name twice."""
-    names = [f"{namespace.rstrip('/')}/{name}" for name, namespace in node.get_node_names_and_namespaces()]
+    names = [
+        f"{namespace.rstrip('/')}/{name}"
+        for name, namespace in node.get_node_names_and_namespaces()
+    ]
     return sorted(name for name in names if include_hidden or not is_hidden(name))
 
 
-def require_node(node: Node, name: str, include_hidden: bool = True) -> str:
-    """Return the full name of an existing node; raise RuntimeError('Node not found')."""
+def find_node(node: Node, name: str, spin_time: float) -> str | None:
+    """Return the full name of a node, None where it does not appear within a second or more."""
     full = absolute(name)
-    if not wait_for(node, lambda: full in node_names(node, include_hidden), 1.0):
+    found = wait_for(node, lambda: full in node_names(node, True), max(spin_time, 1.0))
+    return full if found else None
+
+
+def require_node(node: Node, name: str, spin_time: float) -> str:
+    """Return the full name of an existing node; raise RuntimeError('Node not found')."""
+    full = find_node(node, name, spin_time)
+    if full is None:
         raise RuntimeError("Node not found")
     return full

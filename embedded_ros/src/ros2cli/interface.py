@@ -8,10 +8,10 @@ import importlib
 import re
 from pathlib import Path
 
-from embedded_ros.definitions import InterfaceError, definition, find_file
-from embedded_ros.interfaces import SOURCE
 from rosbags.typesys import Stores, get_typestore
 
+from embedded_ros.definitions import InterfaceError, definition, find_file
+from embedded_ros.interfaces import SOURCE
 from ros2cli.verbs import add_verb, add_verbs
 
 _TITLES = {"msg": "Messages", "srv": "Services"}
@@ -92,7 +92,8 @@ def _parts(name: str) -> list[str]:
     parts = name.split("/")
     if len(parts) != 3 or parts[1] not in _TITLES:
         raise ValueError(
-            f"Invalid name '{name}'. Expected three parts separated by '/', e.g. std_msgs/msg/String"
+            f"Invalid name '{name}'. Expected three parts separated by '/', "
+            "e.g. std_msgs/msg/String"
         )
     return parts
 
@@ -100,4 +101,6 @@ def _parts(name: str) -> list[str]:
 def _packages(kind: str) -> list[str]:
     """Return the packages with messages or services that this runtime can load."""
     modules = Path(SOURCE).glob(f"*/{kind}.py")
-    return sorted(module.parent.name for module in modules if "embedded_ros.interfaces" in module.read_text())
+    return sorted(
+        module.parent.name for module in modules if "embedded_ros.interfaces" in module.read_text()
+    )

@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchDescription, LaunchService, logging
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import (
     PythonLaunchDescriptionSource,
     get_launch_description_from_python_launch_file,
 )
-
-from launch import LaunchDescription, LaunchService, logging
 
 # Read by launch itself, so never declared by a launch file.
 _KNOWN_ARGUMENTS = {"emulate_tty", "launch-prefix", "sigkill_timeout", "sigterm_timeout"}
@@ -30,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Run the launch system non-interactively, with no terminal associated",
     )
-    parser.add_argument("-d", "--debug", action="store_true", help="Print more details, e.g. tracebacks")
+    parser.add_argument(
+        "-d", "--debug", action="store_true", help="Print more details, e.g. tracebacks"
+    )
     parser.add_argument(
         "-s",
         "--show-args",
@@ -45,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Show all launched subprocesses' output",
     )
     parser.add_argument("--launch-prefix", help="command to put before all executables")
-    parser.add_argument("package_name", help="Name of the ROS package which contains the launch file")
+    parser.add_argument(
+        "package_name", help="Name of the ROS package which contains the launch file"
+    )
     parser.add_argument("launch_file_name", nargs="?", help="Name of the launch file")
     parser.add_argument(
         "launch_arguments",
@@ -107,10 +110,13 @@ def find_launch_file(package: str, name: str) -> str:
     usual = share / "launch" / name
     if usual.is_file():  # also keeps a source checkout's build folders out of the search
         return str(usual)
-    paths = sorted(path for path in share.rglob(name) if path.is_file() and not _is_hidden(path, share))
+    paths = sorted(
+        path for path in share.rglob(name) if path.is_file() and not _is_hidden(path, share)
+    )
     if not paths:
         raise RuntimeError(
-            f"file '{name}' was not found in the share directory of package '{package}' which is at '{share}'"
+            f"file '{name}' was not found in the share directory of package '{package}' "
+            f"which is at '{share}'"
         )
     if len(paths) > 1:
         raise RuntimeError(
@@ -126,7 +132,9 @@ def parse_arguments(words: list[str]) -> dict[str, str]:
     for word in words:
         name, sign, value = word.partition(":=")
         if not (name and sign and value):
-            raise RuntimeError(f"malformed launch argument '{word}', expected format '<name>:=<value>'")
+            raise RuntimeError(
+                f"malformed launch argument '{word}', expected format '<name>:=<value>'"
+            )
         arguments[name] = value
     return arguments
 

@@ -45,7 +45,9 @@ def fill(message: Any, values: Any, stamps: list[Callable[[Any], None]] | None =
     values that do not fit.
     """
     if not isinstance(values, dict):
-        raise TypeError(f"Value '{values}' is expected to be a dictionary but is a {type(values).__name__}")
+        raise TypeError(
+            f"Value '{values}' is expected to be a dictionary but is a {type(values).__name__}"
+        )
     types = message.get_fields_and_field_types()
     for name, value in values.items():
         current = getattr(message, name)

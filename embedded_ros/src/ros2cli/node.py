@@ -6,15 +6,23 @@ from __future__ import annotations
 import argparse
 import sys
 
+from embedded_ros import wire
 from ros2cli.graph import (
-    absolute,
     add_discovery_argument,
     cli_node,
+    discover,
+    find_node,
     is_hidden,
     node_names,
-    wait_for,
 )
 from ros2cli.verbs import add_verb, add_verbs
+
+_SECTIONS = {
+    "Subscribers": wire.SUBSCRIPTION,
+    "Publishers": wire.PUBLISHER,
+    "Service Servers": wire.SERVICE,
+    "Service Clients": wire.CLIENT,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_nodes(args: argparse.Namespace) -> None:
     """Print the full names of all nodes."""
-    with cli_node(args.spin_time) as node:
+    with cli_node() as node:
+        discover(node, args.spin_time)
         names = node_names(node, include_hidden=args.all)
     if args.count_nodes:
         print(len(names))
@@ -49,22 +58,19 @@ def list_nodes(args: argparse.Namespace) -> None:
 
 def show_info(args: argparse.Namespace) -> str | None:
     """Print a node's topics and services."""
-    full = absolute(args.node_name)
-    namespace, _, name = full.rpartition("/")
-    with cli_node(args.spin_time) as node:
-        if not wait_for(node, lambda: full in node_names(node, include_hidden=True), 1.0):
+    with cli_node() as node:
+        full = find_node(node, args.node_name, args.spin_time)
+        if full is None:
             return f"Unable to find node '{args.node_name}'"
+        discover(node, args.spin_time)
         print(full)
-        for title, query in (
-            ("Subscribers", node.get_subscriber_names_and_types_by_node),
-            ("Publishers", node.get_publisher_names_and_types_by_node),
-            ("Service Servers", node.get_service_names_and_types_by_node),
-            ("Service Clients", node.get_client_names_and_types_by_node),
-        ):
+        for title, kind in _SECTIONS.items():
+            entities = node.context.link.graph.find(kind)
+            endpoints = {(e.topic, e.type) for e in entities if e.full_node_name == full}
             print(f"  {title}:")
-            for endpoint, types in sorted(query(name, namespace or "/")):
-                if args.include_hidden or not is_hidden(endpoint):
-                    print(f"    {endpoint}: {', '.join(types)}")
+            for name, type_name in sorted(endpoints):
+                if args.include_hidden or not is_hidden(name):
+                    print(f"    {name}: {type_name}")
         # Actions are not part of this runtime; the headings keep the output's form.
         print("  Action Servers:\n\n  Action Clients:\n")
     return None

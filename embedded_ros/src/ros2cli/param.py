@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 import yaml
+
 from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
-
-from ros2cli.graph import add_discovery_argument, call, cli_node, node_names, require_node
+from ros2cli.graph import add_discovery_argument, call, cli_node, discover, node_names, require_node
 from ros2cli.verbs import add_verb, add_verbs
 
 # type: (field of ParameterValue, name for `describe`, label for `get`)
@@ -22,12 +22,18 @@ _TYPES = {
     ParameterType.PARAMETER_DOUBLE: ("double_value", "double", "Double value is:"),
     ParameterType.PARAMETER_STRING: ("string_value", "string", "String value is:"),
     ParameterType.PARAMETER_BYTE_ARRAY: ("byte_array_value", "byte array", "Byte values are:"),
-    ParameterType.PARAMETER_BOOL_ARRAY: (*("bool_array_value", "boolean array", "Boolean values are:"),),
+    ParameterType.PARAMETER_BOOL_ARRAY: (
+        *("bool_array_value", "boolean array", "Boolean values are:"),
+    ),
     ParameterType.PARAMETER_INTEGER_ARRAY: (
         *("integer_array_value", "integer array", "Integer values are:"),
     ),
-    ParameterType.PARAMETER_DOUBLE_ARRAY: (*("double_array_value", "double array", "Double values are:"),),
-    ParameterType.PARAMETER_STRING_ARRAY: (*("string_array_value", "string array", "String values are:"),),
+    ParameterType.PARAMETER_DOUBLE_ARRAY: (
+        *("double_array_value", "double array", "Double values are:"),
+    ),
+    ParameterType.PARAMETER_STRING_ARRAY: (
+        *("string_array_value", "string array", "String values are:"),
+    ),
 }
 _SCALARS = {
     bool: ParameterType.PARAMETER_BOOL,
@@ -72,30 +78,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_parameters(args: argparse.Namespace) -> None:
     """Print the names of parameters, of one node or of all."""
-    with cli_node(args.spin_time) as node:
+    with cli_node() as node:
         if args.node_name:
-            targets = [require_node(node, args.node_name)]
+            targets = [require_node(node, args.node_name, args.spin_time)]
         else:
+            discover(node, args.spin_time)
             targets = node_names(node, args.include_hidden_nodes)
         for target in targets:
             try:
                 names = _names(node, target)
             except RuntimeError:
-                print(f"Wait for service timed out waiting for parameter services for node {target}")
+                print(
+                    f"Wait for service timed out waiting for parameter services for node {target}"
+                )
                 continue
             if names and not args.node_name:
                 print(f"{target}:")
             kinds = {}
             if args.param_type:
-                kinds = {d.name: f" (type: {_type_name(d)})" for d in _describe(node, target, names)}
+                kinds = {
+                    d.name: f" (type: {_type_name(d)})" for d in _describe(node, target, names)
+                }
             for name in names:
                 print(f"  {name}{kinds.get(name, '')}")
 
 
 def get_parameter(args: argparse.Namespace) -> str | None:
     """Print the value of a parameter."""
-    with cli_node(args.spin_time) as node:
-        values = _values(node, require_node(node, args.node_name), [args.parameter_name])
+    with cli_node() as node:
+        values = _values(
+            node, require_node(node, args.node_name, args.spin_time), [args.parameter_name]
+        )
     if not values:
         return "Parameter not set"
     value = to_python(values[0])
@@ -110,8 +123,8 @@ def get_parameter(args: argparse.Namespace) -> str | None:
 def set_parameter(args: argparse.Namespace) -> None:
     """Set a parameter and print whether the node took it."""
     parameter = Parameter(name=args.parameter_name, value=to_message(args.value))
-    with cli_node(args.spin_time) as node:
-        target = require_node(node, args.node_name)
+    with cli_node() as node:
+        target = require_node(node, args.node_name, args.spin_time)
         request = SetParameters.Request(parameters=[parameter])
         result = call(node, SetParameters, f"{target}/set_parameters", request).results[0]
     reason = f": {result.reason}" if result.reason else ""
@@ -123,16 +136,16 @@ def set_parameter(args: argparse.Namespace) -> None:
 
 def describe_parameters(args: argparse.Namespace) -> None:
     """Print type, description and limits of parameters."""
-    with cli_node(args.spin_time) as node:
-        target = require_node(node, args.node_name)
+    with cli_node() as node:
+        target = require_node(node, args.node_name, args.spin_time)
         for descriptor in _describe(node, target, args.parameter_names):
             _print_descriptor(descriptor)
 
 
 def dump_parameters(args: argparse.Namespace) -> None:
     """Print all parameters of a node as a parameter file."""
-    with cli_node(args.spin_time) as node:
-        target = require_node(node, args.node_name)
+    with cli_node() as node:
+        target = require_node(node, args.node_name, args.spin_time)
         names = _names(node, target)
         values = [to_python(value) for value in _values(node, target, names)]
     tree: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from ament_index_python.packages import (
     get_packages_with_prefixes,
 )
 from launch_ros.executables import find_executable, list_executables
-
 from ros2cli.verbs import add_verb, add_verbs
 
 
@@ -23,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = add_verb(verbs, "prefix", "Output the prefix path of a package", show_prefix)
     verb.add_argument("package_name", help="The package name")
     verb.add_argument("--share", action="store_true", help="Show the share directory")
-    verb = add_verb(verbs, "executables", "Output a list of package specific executables", show_executables)
+    verb = add_verb(
+        verbs, "executables", "Output a list of package specific executables", show_executables
+    )
     verb.add_argument("package_name", nargs="?", help="The package name")
     verb.add_argument("--full-path", action="store_true", help="Show full paths")
 

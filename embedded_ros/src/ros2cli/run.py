@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefix", default="", help="command to put before the executable")
     parser.add_argument("package_name", help="Name of the ROS package")
     parser.add_argument("executable_name", help="Name of the executable")
-    parser.add_argument("argv", nargs=argparse.REMAINDER, help="Pass arbitrary arguments to the executable")
+    parser.add_argument(
+        "argv", nargs=argparse.REMAINDER, help="Pass arbitrary arguments to the executable"
+    )
     parser.set_defaults(main=main)
 
 

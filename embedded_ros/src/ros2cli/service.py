@@ -6,10 +6,18 @@ from __future__ import annotations
 import argparse
 import time
 
-import rclpy
 import yaml
 
-from ros2cli.graph import absolute, add_discovery_argument, cli_node, is_hidden, spin_for_result
+import rclpy
+from ros2cli.graph import (
+    absolute,
+    add_discovery_argument,
+    cli_node,
+    discover,
+    is_hidden,
+    spin_for_result,
+    wait_for,
+)
 from ros2cli.messages import fill, get_interface
 from ros2cli.verbs import add_verb, add_verbs
 
@@ -34,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def list_services(args: argparse.Namespace) -> None:
     """Print the names of all services."""
-    with cli_node(args.spin_time) as node:
+    with cli_node() as node:
+        discover(node, args.spin_time)
         services = [
             (name, types)
             for name, types in sorted(node.get_service_names_and_types())
@@ -49,10 +58,13 @@ def list_services(args: argparse.Namespace) -> None:
 
 def show_type(args: argparse.Namespace) -> int:
     """Print a service's type; return 1 where it is unknown."""
-    with cli_node(args.spin_time) as node:
-        types = dict(node.get_service_names_and_types()).get(absolute(args.service_name), [])
-    for name in types:
-        print(name)
+    name = absolute(args.service_name)
+    with cli_node() as node:
+        timeout = max(args.spin_time, 1.0)
+        types = wait_for(node, lambda: dict(node.get_service_names_and_types()).get(name), timeout)
+    types = types or []
+    for type_name in types:
+        print(type_name)
     return 0 if types else 1
 
 
@@ -69,7 +81,7 @@ def call_service(args: argparse.Namespace) -> str | None:
         fill(request, yaml.safe_load(args.values) or {})
     except (AssertionError, AttributeError, OverflowError, TypeError, ValueError) as error:
         return f"Failed to populate field: {error}"
-    with cli_node(spin_time=0.0) as node:
+    with cli_node() as node:
         client = node.create_client(service_type, args.service_name)
         if not client.wait_for_service(timeout_sec=0.5):
             print("waiting for service to become available...")

@@ -13,10 +13,12 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-
-from ros2cli.graph import absolute, add_discovery_argument, cli_node, wait_for
+from ros2cli.graph import absolute, add_discovery_argument, cli_node, discover, wait_for
 from ros2cli.messages import get_interface, to_plain, to_yaml
 from ros2cli.verbs import add_verb
+
+# The profile must suit all publishers of a topic, and they become known one after the other.
+_FURTHER_PUBLISHERS_S = 0.1
 
 
 def add_arguments(verbs: argparse._SubParsersAction) -> None:
@@ -27,7 +29,9 @@ def add_arguments(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--once", action="store_true", help="Print the first message and exit")
     verb.add_argument("--field", help="Print only this field; '.' selects sub-fields")
     verb.add_argument("-f", "--full-length", action="store_true", help="Print long arrays whole")
-    verb.add_argument("-l", "--truncate-length", type=int, default=128, help="Longest text and array printed")
+    verb.add_argument(
+        "-l", "--truncate-length", type=int, default=128, help="Longest text and array printed"
+    )
     verb.add_argument("--no-arr", action="store_true", help="Don't print array fields")
     verb.add_argument("--no-str", action="store_true", help="Don't print string fields")
     verb.add_argument("--flow-style", action="store_true", help="Print each message in one line")
@@ -52,11 +56,14 @@ def echo(args: argparse.Namespace) -> str | None:
         done = args.once
         print(_format(_select(message, args.field), args), end="---\n")
 
-    with cli_node(args.spin_time) as node:
+    with cli_node() as node:
+        topic = absolute(args.topic_name)
+        known = wait_for(node, lambda: node.count_publishers(topic), args.spin_time)
+        discover(node, _FURTHER_PUBLISHERS_S if known else 0.0)
         cls = _message_class(node, args.topic_name, args.message_type)
         if cls is None:
             return "Could not determine the type for the passed topic"
-        qos = _matching_qos(node, absolute(args.topic_name), args)
+        qos = _matching_qos(node, topic, args)
         node.create_subscription(cls, args.topic_name, show, qos)
         wait_for(node, lambda: done, args.timeout)
     return None
@@ -65,7 +72,8 @@ def echo(args: argparse.Namespace) -> str | None:
 def hz(args: argparse.Namespace) -> None:
     """Print the rate of a topic every second."""
     arrivals: deque[float] = deque(maxlen=max(args.window, 1) + 1)
-    with cli_node(args.spin_time) as node:
+    with cli_node() as node:
+        wait_for(node, lambda: node.count_publishers(absolute(args.topic_name)), args.spin_time)
         cls = _message_class(node, args.topic_name, None)
         while cls is None and rclpy.ok():
             rclpy.spin_once(node, timeout_sec=0.1)
@@ -108,7 +116,8 @@ def _message_class(node: Node, topic: str, given: str | None, warn: bool = True)
             return None
         if len(types) > 1:
             raise RuntimeError(
-                f"Cannot echo topic '{topic}', as it contains more than one type: [{', '.join(types)}]"
+                f"Cannot echo topic '{topic}', as it contains more than one type: "
+                f"[{', '.join(types)}]"
             )
         given = types[0]
     try:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 import yaml
+
+import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
 from ros2cli.graph import cli_node, wait_for
 from ros2cli.messages import fill, get_interface
 from ros2cli.verbs import add_verb
@@ -36,9 +36,13 @@ def add_arguments(verbs: argparse._SubParsersAction) -> None:
         type=int,
         help="Wait for so many subscriptions (default: 1 with --once or --times, otherwise 0)",
     )
-    verb.add_argument("--keep-alive", type=float, default=0.1, help="Seconds to stay after the last message")
+    verb.add_argument(
+        "--keep-alive", type=float, default=0.1, help="Seconds to stay after the last message"
+    )
     verb.add_argument("--qos-reliability", choices=["reliable", "best_effort"], default="reliable")
-    verb.add_argument("--qos-durability", choices=["transient_local", "volatile"], default="volatile")
+    verb.add_argument(
+        "--qos-durability", choices=["transient_local", "volatile"], default="volatile"
+    )
 
 
 def publish(args: argparse.Namespace) -> str | None:

@@ -71,7 +71,8 @@ class IncludeLaunchDescription(Action):
         self,
         launch_description_source: PythonLaunchDescriptionSource | SomeSubstitutionsType,
         *,
-        launch_arguments: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]] | None = None,
+        launch_arguments: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]]
+        | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -155,7 +155,9 @@ class TimerAction(Action):
             )
         )
         if perform_typed(context, self.cancel_on_shutdown, bool):
-            context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self.cancel()))
+            context.register_event_handler(
+                OnShutdown(on_shutdown=lambda event, context: self.cancel())
+            )
 
     def _ring(self, context: LaunchContext) -> None:
         """Emit the timer's event: its time has come."""

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class SetLaunchConfiguration(Action):
     """Set a launch configuration, which LaunchConfiguration reads."""
 
-    def __init__(self, name: SomeSubstitutionsType, value: SomeSubstitutionsType, **kwargs: Any) -> None:
+    def __init__(
+        self, name: SomeSubstitutionsType, value: SomeSubstitutionsType, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.name = name
         self.value = value
@@ -32,7 +34,9 @@ class SetLaunchConfiguration(Action):
 class SetEnvironmentVariable(Action):
     """Set an environment variable for the processes that follow."""
 
-    def __init__(self, name: SomeSubstitutionsType, value: SomeSubstitutionsType, **kwargs: Any) -> None:
+    def __init__(
+        self, name: SomeSubstitutionsType, value: SomeSubstitutionsType, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.name = name
         self.value = value

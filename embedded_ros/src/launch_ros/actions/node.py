@@ -12,11 +12,11 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from launch import logging
 from launch.actions import ExecuteProcess
 from launch.substitution import SomeSubstitutionsType
 from launch.utilities import perform_text
-
-from launch import logging
 from launch_ros.actions.scope import NAMESPACE, PARAMETERS, join_namespaces
 from launch_ros.executables import find_executable
 from launch_ros.parameter_descriptions import ParameterFile, evaluate_parameters

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from launch.action import Action
 from launch.substitution import SomeSubstitutionsType
 from launch.utilities import perform_text
-
 from launch_ros.parameter_descriptions import evaluate_parameters
 
 if TYPE_CHECKING:
