@@ -159,7 +159,8 @@ class Localizer(Node):
         except NotLocalized as error:
             status.reason, status.message = error.reason, str(error)
         except Exception as error:  # an image must not end the thread: the next one may be fine
-            status.reason, status.message = Status.REASON_BAD_IMAGE, f"image could not be localized: {error!r}"
+            status.reason = Status.REASON_BAD_IMAGE
+            status.message = f"image could not be localized: {error!r}"
             self.get_logger().error(status.message, throttle_duration_sec=5.0)
         if status.reason not in (Status.REASON_NONE, Status.REASON_NOT_CONFIRMED):
             self._tracker.fail(epoch)

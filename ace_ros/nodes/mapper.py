@@ -114,6 +114,7 @@ class Mapper(Node):
 
     def _on_record(self, request: Any, response: Any) -> Any:
         response.success, response.message = self._start() if request.data else self._stop()
+        self.get_logger().info(f"record {str(bool(request.data)).lower()}: {response.message}")
         self._publish_status()
         return response
 
@@ -129,8 +130,9 @@ class Mapper(Node):
                     folder = last.folder
                 else:
                     folder = self._storage.new_scene(config.scene_name)
+                changed = self._tf.changed if self._odometry is None else self._odometry.changed
                 self._recording = Recording(
-                    folder, lambda: self.config, self._cameras, self._look_up, self._pose_changed(), self._on_failed
+                    folder, lambda: self.config, self._cameras, self._look_up, changed, self._on_failed
                 )
             except (AceError, OSError) as error:
                 self._failure = f"recording could not begin: {error}"
@@ -184,7 +186,8 @@ class Mapper(Node):
             if self._is_recording():
                 return _refuse(response, Train.Response.BUSY, "images are being recorded; stop that first")
             if self._is_training():
-                return _refuse(response, Train.Response.BUSY, f"map {self._map_name!r} is being trained already")
+                message = f"map {self._map_name!r} is being trained already"
+                return _refuse(response, Train.Response.BUSY, message)
             scene = scene or self._storage.newest_scene()
             needed = self.config.min_keyframes
             found = count_frames(scene) if scene else 0
@@ -236,9 +239,6 @@ class Mapper(Node):
 
     def _is_training(self) -> bool:
         return self._trainer is not None and self._trainer.outcome is None
-
-    def _pose_changed(self) -> threading.Condition:
-        return self._tf.changed if self._odometry is None else self._odometry.changed
 
     def _on_failed(self) -> None:
         self._failure = self._recording.failure

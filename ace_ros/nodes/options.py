@@ -80,10 +80,15 @@ class LocalizerConfig(CheckedConfig):
         0.1, "map -> odom is dated this far ahead", unit="s", low=0.0, high=10.0, live=True
     )
     gate_distance_m: float = option(
-        1.0, "a pose farther from odometry's needs a second that agrees", unit="m", low=0.0, high=1e6, live=True
+        1.0,
+        "a pose farther from the expected one needs a second that agrees ...",
+        unit="m",
+        low=0.0,
+        high=1e6,
+        live=True,
     )
     gate_angle_deg: float = option(
-        20.0, "... or turned by more than this", unit="deg", low=0.0, high=180.0, live=True
+        20.0, "... or one turned by more than this", unit="deg", low=0.0, high=180.0, live=True
     )
     confirm_first: bool = option(
         False, "the first pose after LOST needs a second that agrees too", live=True

@@ -72,10 +72,11 @@ class Player(Node):
             return
         if self._next == len(self._frames):
             self.get_logger().info(f"played {len(self._frames)} images of {self._config.scene}")
-            self._next = 0
             if not self._config.loop:
                 time.sleep(LAST_DELIVERY_S)
-                raise SystemExit
+                self.context.try_shutdown()
+                return
+            self._next = 0
         self._play(self._frames[self._next])
         self._next += 1
 
@@ -92,7 +93,8 @@ class Player(Node):
             header.stamp, header.frame_id = transform.header.stamp, config.camera_frame
         self._tf.publish(TFMessage(transforms=[transform]))
         self._infos.publish(info)
-        self._images.publish(fill_compressed(image, pixels) if self._compressed else fill_image(image, pixels))
+        fill = fill_compressed if self._compressed else fill_image
+        self._images.publish(fill(image, pixels))
 
     def _transform(self, parent: str, child: str, T_parent_child: Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)

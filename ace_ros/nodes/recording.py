@@ -213,14 +213,12 @@ class Recording:
         self.last_drop = str(drop)
 
     def _fail(self, error: OSError) -> None:
-        where = error.filename or self.folder
+        what = f"{error.filename or self.folder}: {error.strerror or error}"
         with self._wake:
-            self._drop(Dropped("dropped_storage", f"{where}: {error.strerror or error}"))
+            self._drop(Dropped("dropped_storage", what))
             self._stopping = True
             for _ in self._waiting:
                 self._count("dropped_storage")
             self._waiting.clear()
-        self.failure = (
-            f"recording ended: {where}: {error.strerror or error}; the {self.frames} keyframes before are kept"
-        )
+        self.failure = f"recording ended: {what}; the {self.frames} keyframes before are kept"
         self._on_failure()
