@@ -35,9 +35,8 @@ class RosArguments:
     """What a command line says to ROS."""
 
     remaps: list[Remap] = field(default_factory=list)
-    parameters: list[tuple[str, str, Any]] = field(
-        default_factory=list
-    )  # node pattern, name, value
+    # (node pattern, parameter name, value)
+    parameters: list[tuple[str, str, Any]] = field(default_factory=list)
     log_levels: list[tuple[str, str]] = field(default_factory=list)  # logger ("" is all), level
 
     def node_rule(self, name: str, special: str) -> str | None:

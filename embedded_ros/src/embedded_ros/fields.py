@@ -127,7 +127,7 @@ def _scalar(name: str, base: str, limit: int, default: Any) -> Field:
 
 
 def _numbers(name: str, type_name: str, base: str, limit: int, default: Any) -> Field:
-    """A sequence of numbers: stored as array.array, which numpy reads without a copy."""
+    """Return the field of a sequence of numbers: stored as array.array, which numpy can view."""
     code = TYPECODES[base]
     one = _checker(name, base, 0)
 
@@ -166,7 +166,7 @@ def _from_numpy(name: str, value: np.ndarray, base: str, code: str) -> array.arr
 
 
 def _fixed_numbers(name: str, type_name: str, base: str, size: int, default: Any) -> Field:
-    """A fixed array of numbers: stored as numpy."""
+    """Return the field of a fixed array of numbers: stored as numpy."""
     one = _checker(name, base, 0)
 
     def check(value: Any) -> np.ndarray:
@@ -189,7 +189,7 @@ def _list(
     name: str, type_name: str, element: Any, size: int, fixed: bool, default: Any,
     nested: Callable[[str], type],
 ) -> Field:  # fmt: skip
-    """A sequence or array of messages, strings, booleans or bytes: a list."""
+    """Return the field of messages, strings, booleans or bytes in a sequence or array: a list."""
     if element[0] == Nodetype.NAME:
         kind = nested(element[1])
         one, what, zero = _is_message(name, kind), kind.__name__, kind

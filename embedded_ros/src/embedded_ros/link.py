@@ -87,15 +87,15 @@ class Link:
 
     def publisher(self, key: str, qos: wire.Qos) -> zenoh.Publisher | zenoh.ext.AdvancedPublisher:
         """Declare a publisher; with transient local it keeps `depth` messages for late joiners."""
-        reliable = qos.reliability == wire.RELIABLE
         options: dict[str, Any] = {
-            "congestion_control": zenoh.CongestionControl.BLOCK
-            if reliable
-            else zenoh.CongestionControl.DROP,
-            "reliability": zenoh.Reliability.RELIABLE
-            if reliable
-            else zenoh.Reliability.BEST_EFFORT,
+            "reliability": zenoh.Reliability.BEST_EFFORT,
+            "congestion_control": zenoh.CongestionControl.DROP,
         }
+        if qos.reliability == wire.RELIABLE:
+            options = {
+                "reliability": zenoh.Reliability.RELIABLE,
+                "congestion_control": zenoh.CongestionControl.BLOCK,
+            }
         if qos.durability != wire.TRANSIENT_LOCAL:
             return self.session.declare_publisher(key, **options)
         cache = zenoh.ext.CacheConfig(qos.depth)

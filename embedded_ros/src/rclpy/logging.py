@@ -104,9 +104,8 @@ class Logger:
         place = self._places.setdefault((frame.f_code, frame.f_lasti), _Place())
         now = time.monotonic()
         if place.logged_s is not None:
-            if options.get("once") or now - place.logged_s < options.get(
-                "throttle_duration_sec", 0
-            ):
+            wait_s = options.get("throttle_duration_sec", 0.0)
+            if options.get("once") or now - place.logged_s < wait_s:
                 return False
         elif options.get("skip_first") and not place.skipped:
             place.skipped = True

@@ -30,12 +30,8 @@ def install_signal_handlers(
     """Install the handlers; only the main thread can, elsewhere nothing happens."""
     if threading.current_thread() is not threading.main_thread():
         return
-    wanted = {
-        signal.SIGINT: SignalHandlerOptions.SIGINT,
-        signal.SIGTERM: SignalHandlerOptions.SIGTERM,
-    }
-    for number, option in wanted.items():
-        if options & option and number not in _replaced:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if options & SignalHandlerOptions[number.name] and number not in _replaced:
             _replaced[number] = signal.signal(number, _handle)
 
 

@@ -18,6 +18,7 @@ from .rigid import Rigid, normalize
 from .tree import Link, Tree
 
 DEFAULT_CACHE = Duration(seconds=10)
+NO_WAIT = Duration()
 
 
 class Buffer:
@@ -37,7 +38,7 @@ class Buffer:
         self._insert(transform, authority, static=True)
 
     def lookup_transform(
-        self, target_frame: str, source_frame: str, time: Time, timeout: Duration = Duration()
+        self, target_frame: str, source_frame: str, time: Time, timeout: Duration = NO_WAIT
     ) -> TransformStamped:
         """Return the transform that takes points from source to target at a time.
 
@@ -57,7 +58,7 @@ class Buffer:
         source_frame: str,
         source_time: Time,
         fixed_frame: str,
-        timeout: Duration = Duration(),
+        timeout: Duration = NO_WAIT,
     ) -> TransformStamped:
         """Return the transform from source at its time to target at its time by a fixed frame."""
         target, source, fixed = (_plain(f) for f in (target_frame, source_frame, fixed_frame))
@@ -73,7 +74,7 @@ class Buffer:
         target_frame: str,
         source_frame: str,
         time: Time,
-        timeout: Duration = Duration(),
+        timeout: Duration = NO_WAIT,
         return_debug_tuple: bool = False,
     ) -> bool | tuple[bool, str]:
         """Return whether lookup_transform() would succeed, waiting up to `timeout` for it."""
