@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ros2_command import ROS2, Running, environment, install, ros2
+from ros2cli.main import run
 
 DOMAIN = 172
 
@@ -83,15 +84,28 @@ def subject(env: dict[str, str]) -> Iterator[Running]:
 
 
 @pytest.fixture
-def command(env: dict[str, str], subject: Running) -> Command:
-    """Return a function that runs `ros2`, checks its exit status and returns what it printed."""
+def command(
+    env: dict[str, str],
+    subject: Running,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    """Return a function that runs `ros2`, checks its exit status and returns what it printed.
 
-    def run(*arguments: str, status: int = 0) -> str:
-        found, out, error = ros2(*arguments, env=env)
-        assert found == status, out + error
-        return out + error
+    It runs in this process, which saves the start of an interpreter for each command.
+    """
+    for name in ("AMENT_PREFIX_PATH", "EMBEDDED_ROS_ROUTER", "ROS_DOMAIN_ID"):
+        monkeypatch.setenv(name, env[name])
 
-    return run
+    def run_here(*arguments: str, status: int = 0) -> str:
+        result = run(list(arguments))
+        printed = "".join(capsys.readouterr())
+        if isinstance(result, str):  # what sys.exit prints
+            printed, result = f"{printed}{result}\n", 1
+        assert (result or 0) == status, printed
+        return printed
+
+    return run_here
 
 
 def test_topic_list(command: Command) -> None:
