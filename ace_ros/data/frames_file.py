@@ -36,7 +36,7 @@ class FrameNote:
     size: tuple[int, int] | None = None
 
 
-def format_note(image: str, camera: Camera, stamp_ns: int, frame_id: str) -> bytes:
+def format_note(image: str, camera: Camera, stamp_ns: int | None, frame_id: str) -> bytes:
     """Return the line of one recorded frame, with its newline."""
     distortion = [] if camera.distortion is None else camera.distortion.tolist()
     values = (image, stamp_ns, frame_id, camera.model, distortion, list(camera.size))

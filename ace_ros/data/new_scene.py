@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from ace_ros.data.frames_file import FRAMES_FILE, format_note
+from ace_ros.data.image_file import IMAGE_SUFFIXES
 from ace_ros.errors import SceneError
+from ace_ros.geometry.camera import Camera
 
 TEST_RUN = 5
 
@@ -32,13 +39,67 @@ def new_scene(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def is_test_frame(index: int, share: float) -> bool:
+def is_test_frame(index: int, share: float, run: int = TEST_RUN) -> bool:
     """Return whether the frame with this number is for testing, when a share of all is.
 
-    Test frames come in runs of five: a single one between two mapping frames of the same drive
-    would be an easy question.
+    Test frames come in runs: a single one between two mapping frames of the same drive would be an
+    easy question.
     """
     if share <= 0:
         return False
-    period = max(TEST_RUN + 1, round(TEST_RUN / share))
-    return index % period >= period - TEST_RUN
+    period = max(run + 1, round(run / share))
+    return index % period >= period - run
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """An image of a data set; `split` is None where the set does not say."""
+
+    path: Path
+    name: str
+    T_map_camera: np.ndarray
+    camera: Camera
+    split: str | None = None
+    stamp_ns: int | None = None
+
+
+def write_scene(folder: Path, images: list[PosedImage], test_share: float) -> dict[str, int]:
+    """Write posed images as a new scene folder; return the number of frames of each split.
+
+    Images are hard links where the file system can, and copies elsewhere. Those without a split
+    are divided by `is_test_frame`. Raises SceneError.
+    """
+    counts = {"train": 0, "test": 0}
+    run = TEST_RUN if test_share * len(images) >= 2 * TEST_RUN else 1  # few images: no whole runs
+    with new_scene(folder) as scene:
+        for index, image in enumerate(images):
+            split = image.split or ("test" if is_test_frame(index, test_share, run) else "train")
+            _write_frame(scene / split, image)
+            counts[split] += 1
+        if not counts["train"]:
+            raise SceneError(f"{folder}: not written, because no image has a pose for training")
+    return counts
+
+
+def _write_frame(base: Path, image: PosedImage) -> None:
+    name = image.name.replace("/", "-")
+    if image.path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise SceneError(f"{image.path}: expected an image of type {', '.join(IMAGE_SUFFIXES)}")
+    rgb = base / "rgb" / (name + image.path.suffix)
+    for part in ("rgb", "poses", "calibration"):
+        (base / part).mkdir(parents=True, exist_ok=True)
+    if rgb.exists():
+        raise SceneError(f"{image.path}: a second image of the name {name}")
+    _link_or_copy(image.path, rgb)
+    np.savetxt(base / "poses" / f"{name}.txt", image.T_map_camera, "%.12g")
+    np.savetxt(base / "calibration" / f"{name}.txt", image.camera.matrix.numpy(), "%.12g")
+    if image.stamp_ns is not None or image.camera.distortion is not None:
+        with (base / FRAMES_FILE).open("ab") as file:
+            file.write(format_note(rgb.name, image.camera, image.stamp_ns, ""))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)

@@ -248,7 +248,7 @@ class _CameraReader:
             values = [focal, 0.0, (width - 1) / 2, 0.0, focal, (height - 1) / 2, 0.0, 0.0, 1.0]
         matrix = torch.tensor(values, dtype=torch.float64).reshape(3, 3)
         try:
-            camera = Camera(matrix, size, model, torch.tensor(distortion) if distortion else None)
+            camera = Camera(matrix, size, model, matrix.new_tensor(distortion) if distortion else None)
         except CameraError as error:
             raise SceneError(f"{path}: {error}") from error
         self._check_fit(path, camera)

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
+
+from ace_ros.data.colmap import MODELS, colmap_camera, shift_half_pixel
+from ace_ros.data.importers import KINDS, import_dataset
+from ace_ros.data.scene import Scene, load_scene
+from ace_ros.errors import SceneError
+
+COUNT = 12
+MIDDLE = [(WIDTH - 1) / 2, (HEIGHT - 1) / 2]
+
+
+def write_image(path: Path, i: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture(i))
+
+
+def quaternion_wxyz(R: np.ndarray) -> list[float]:
+    rotation = cv2.Rodrigues(R)[0][:, 0]
+    angle = float(np.linalg.norm(rotation))
+    axis = rotation / angle if angle else rotation
+    return [math.cos(angle / 2), *(axis * math.sin(angle / 2))]
+
+
+def write_7scenes(source: Path) -> None:
+    for i in range(COUNT):
+        base = source / f"seq-{1 + i // 6:02d}"
+        write_image(base / f"frame-{i:06d}.color.png", i)
+        np.savetxt(base / f"frame-{i:06d}.pose.txt", pose(i), "%.7f")
+    (source / "TrainSplit.txt").write_text("sequence1\r\n")
+    (source / "TestSplit.txt").write_text("sequence2\r\n")
+
+
+def write_12scenes(source: Path) -> None:
+    for i in range(COUNT):
+        write_image(source / "data" / f"frame-{i:06d}.color.jpg", i)
+        np.savetxt(source / "data" / f"frame-{i:06d}.pose.txt", pose(i))
+    (source / "data/frame-000007.pose.txt").write_text("-1.#IND " * 16)
+    np.savetxt(source / "data/frame-000008.pose.txt", np.full((4, 4), -np.inf))
+    (source / "split.txt").write_text(
+        "sequence0 [frames=4]  [start=0 ; end=3]\nsequence1 [frames=8]  [start=4 ; end=11]\n"
+    )
+    K = np.eye(4)
+    K[:3, :3] = MATRIX
+    numbers = " ".join(map(str, K.ravel()))
+    (source / "info.txt").write_text(
+        f"m_colorWidth = {WIDTH}\nm_calibrationColorIntrinsic = {numbers}\n"
+    )
+
+
+def write_cambridge(source: Path) -> None:
+    heading = "Visual Landmark Dataset V1\nImageFile, Camera Position [X Y Z W P Q R]\n\n"
+    tables = {"train": heading, "test": heading}
+    cameras = []
+    for i in range(COUNT):
+        name = f"seq{1 + i // 6}/frame{i:05d}"
+        write_image(source / f"{name}.png", i)
+        q = quaternion_wxyz(pose(i)[:3, :3].T)
+        numbers = " ".join(f"{v:.9f}" for v in [*pose(i)[:3, 3], *q])
+        tables["train" if i < 6 else "test"] += f"{name}.png {numbers}\n"
+        turned = " ".join(f"{v:.9f}" for v in [*q, *pose(i)[:3, 3]])
+        cameras.append(f"{name}.jpg\t{60 + i} {turned} -0.02 0\n")
+    for split, text in tables.items():
+        (source / f"dataset_{split}.txt").write_text(text)
+    (source / "reconstruction.nvm").write_text(f"NVM_V3 \n\n{COUNT}\n{''.join(cameras)}\n0\n")
+
+
+def write_colmap_text(source: Path) -> None:
+    model = source / "sparse/0"
+    model.mkdir(parents=True)
+    (model / "cameras.txt").write_text(
+        f"# cameras\n1 OPENCV {WIDTH} {HEIGHT} 60 61 32 24 0.1 0.01 0.001 0.002\n"
+    )
+    lines = ["# images\n"]
+    for i in reversed(range(COUNT)):
+        write_image(source / "images" / f"{i:04d}.jpg", i)
+        T = np.linalg.inv(pose(i))
+        values = " ".join(f"{v:.12f}" for v in [*quaternion_wxyz(T[:3, :3]), *T[:3, 3]])
+        points = "1.0 2.0 -1 3.0 4.0 17" if i % 2 else ""
+        lines.append(f"{i + 1} {values} 1 {i:04d}.jpg\n{points}\n")
+    (model / "images.txt").write_text("".join(lines))
+
+
+def write_colmap_binary(source: Path) -> None:
+    model = source / "sparse"
+    model.mkdir(parents=True)
+    camera = struct.pack("<iiQQ8d", 7, 4, WIDTH, HEIGHT, 60, 61, 32, 24, 0.1, 0.01, 0.001, 0.002)
+    other = struct.pack("<iiQQ3d", 8, 0, WIDTH, HEIGHT, 60, 32, 24)
+    (model / "cameras.bin").write_bytes(struct.pack("<Q", 2) + other + camera)
+    data = struct.pack("<Q", COUNT)
+    for i in reversed(range(COUNT)):
+        write_image(source / "images" / f"{i:04d}.jpg", i)
+        T = np.linalg.inv(pose(i))
+        data += struct.pack("<i7di", i, *quaternion_wxyz(T[:3, :3]), *T[:3, 3], 7)
+        data += (
+            f"{i:04d}.jpg".encode()
+            + b"\0"
+            + struct.pack("<Q", i)
+            + i * struct.pack("<ddq", 1, 2, 3)
+        )
+    (model / "images.bin").write_bytes(data)
+
+
+def nerf_frame(i: int, name: str) -> dict:
+    T = pose(i) @ np.diag([1.0, -1.0, -1.0, 1.0])
+    return {"file_path": name, "transform_matrix": T.tolist()}
+
+
+def write_nerf(source: Path) -> None:
+    frames = []
+    for i in range(COUNT):
+        write_image(source / "images" / f"{i:04d}.png", i)
+        frames.append(nerf_frame(i, f"./images/{i:04d}.png"))
+    # The images are at half of the size that the intrinsics are for.
+    intrinsics = {"fl_x": 120, "fl_y": 122, "cx": 64, "cy": 48, "w": 2.0 * WIDTH, "h": 2.0 * HEIGHT}
+    distortion = {"k1": 0.1, "k2": 0.01, "p1": 0.001, "p2": 0.002}
+    contents = {**intrinsics, **distortion, "frames": frames[::-1]}
+    (source / "transforms.json").write_text(json.dumps(contents))
+
+
+def write_tum(source: Path) -> None:
+    rgb, truth = ["# colour\n"], ["# truth\n"]
+    for i in range(COUNT):
+        stamp = f"13050311{i:02d}.123456"
+        write_image(source / "rgb" / f"{stamp}.png", i)
+        rgb.append(f"{stamp} rgb/{stamp}.png\n")
+        w, x, y, z = quaternion_wxyz(pose(i)[:3, :3])
+        values = " ".join(f"{v:.9f}" for v in [*pose(i)[:3, 3], x, y, z, w])
+        if i != 4:  # the motion capture lost the camera once
+            truth += [f"13050311{i:02d}.{part} {values}\n" for part in ("1000", "1500")]
+    (source / "rgb.txt").write_text("".join(rgb))
+    (source / "groundtruth.txt").write_text("".join(truth))
+
+
+WRITERS = {
+    "7scenes": write_7scenes,
+    "12scenes": write_12scenes,
+    "cambridge": write_cambridge,
+    "colmap": write_colmap_text,
+    "nerf": write_nerf,
+    "tum": write_tum,
+}
+
+
+def imported(tmp_path: Path, kind: str, name: str = "source") -> tuple[Scene, Scene, dict]:
+    source = tmp_path / name
+    source.mkdir()
+    WRITERS[kind](source)
+    counts = import_dataset(kind, source, tmp_path / "scene")
+    return load_scene(tmp_path / "scene"), load_scene(tmp_path / "scene", "test"), counts
+
+
+def check_poses(scene: Scene, numbers: list[int]) -> None:
+    assert len(scene.frames) == len(numbers)
+    for frame, i in zip(scene.frames, numbers, strict=True):
+        np.testing.assert_allclose(frame.T_map_camera, pose(i), atol=1e-6)
+        found = cv2.imread(str(frame.image_path)).astype(int)
+        assert np.abs(found - picture(i)).mean() < 6
+
+
+def test_every_kind_is_tested() -> None:
+    assert set(WRITERS) == set(KINDS)
+
+
+def test_7scenes_keeps_its_split_and_has_the_usual_focal_length(tmp_path: Path) -> None:
+    train, test, counts = imported(tmp_path, "7scenes")
+    check_poses(train, [0, 1, 2, 3, 4, 5])
+    check_poses(test, [6, 7, 8, 9, 10, 11])
+    assert counts == {"train": 6, "test": 6, "without_pose": 0}
+    K = train.frames[0].camera.matrix
+    np.testing.assert_allclose(K, [[525, 0, MIDDLE[0]], [0, 525, MIDDLE[1]], [0, 0, 1]])
+    assert train.frames[1].image_path.name == "seq-01-frame-000001.png"
+
+
+def test_12scenes_tests_on_its_first_sequence_and_skips_lost_frames(tmp_path: Path) -> None:
+    train, test, counts = imported(tmp_path, "12scenes")
+    check_poses(test, [0, 1, 2, 3])
+    check_poses(train, [4, 5, 6, 9, 10, 11])
+    assert counts["without_pose"] == 2
+    np.testing.assert_allclose(train.frames[0].camera.matrix, MATRIX)
+
+
+def test_cambridge_takes_focal_lengths_from_the_reconstruction(tmp_path: Path) -> None:
+    train, test, _ = imported(tmp_path, "cambridge")
+    check_poses(train, [0, 1, 2, 3, 4, 5])
+    check_poses(test, [6, 7, 8, 9, 10, 11])
+    assert [float(frame.camera.matrix[0, 0]) for frame in test.frames] == [66, 67, 68, 69, 70, 71]
+    assert train.frames[0].camera.matrix[:2, 2].tolist() == MIDDLE
+
+
+BLOCKS = ([0, 1, 2, 3, 5, 6, 7, 8, 10, 11], [4, 9])
+
+
+@pytest.mark.parametrize("writer", [write_colmap_text, write_colmap_binary])
+def test_colmap_is_turned_and_shifted_by_half_a_pixel(
+    tmp_path: Path, writer: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WRITERS, "colmap", writer)
+    train, test, _ = imported(tmp_path, "colmap")
+    check_poses(train, BLOCKS[0])
+    check_poses(test, BLOCKS[1])
+    camera = train.frames[0].camera
+    np.testing.assert_allclose(camera.matrix, [[60, 0, 31.5], [0, 61, 23.5], [0, 0, 1]])
+    np.testing.assert_allclose(camera.distortion, [0.1, 0.01, 0.001, 0.002])
+
+
+def test_a_projection_with_colmaps_parameters_differs_by_half_a_pixel() -> None:
+    """COLMAP's own formulas, with the corner at 0, give our pixel plus one half."""
+    x, y = 0.2, -0.1
+    r2 = x * x + y * y
+    expected = {
+        "SIMPLE_PINHOLE": (60 * x + 32, 60 * y + 24),
+        "PINHOLE": (60 * x + 32, 61 * y + 24),
+        "SIMPLE_RADIAL": (60 * x * (1 + 0.1 * r2) + 32, 60 * y * (1 + 0.1 * r2) + 24),
+        "RADIAL": tuple(60 * v * (1 + 0.1 * r2 + 0.2 * r2 * r2) + c for v, c in ((x, 32), (y, 24))),
+    }
+    params = {
+        "SIMPLE_PINHOLE": [60, 32, 24],
+        "PINHOLE": [60, 61, 32, 24],
+        "SIMPLE_RADIAL": [60, 32, 24, 0.1],
+        "RADIAL": [60, 32, 24, 0.1, 0.2],
+    }
+    for name, pixel in expected.items():
+        camera = colmap_camera(name, (WIDTH, HEIGHT), [float(v) for v in params[name]])
+        ours = camera.project(torch.tensor([[x, y, 1.0]], dtype=torch.float64))[0]
+        np.testing.assert_allclose(ours, shift_half_pixel(*pixel), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_colmap_model_gives_a_camera(name: str) -> None:
+    _, count, model = MODELS[name]
+    params = [60.0, 32.0, 24.0] if count < 5 and "PIN" not in name else [60.0, 61.0, 32.0, 24.0]
+    params = (params + [0.01] * 12)[:count]
+    if name in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
+        params = [60.0, 32.0, 24.0, 0.01, 0.01][:count]
+    assert colmap_camera(name, (WIDTH, HEIGHT), params).model == model
+
+
+def test_nerf_cameras_are_turned_and_fitted_to_the_images(tmp_path: Path) -> None:
+    train, test, _ = imported(tmp_path, "nerf")
+    check_poses(train, BLOCKS[0])
+    check_poses(test, BLOCKS[1])
+    camera = train.frames[0].camera
+    np.testing.assert_allclose(camera.matrix, [[60, 0, 31.5], [0, 61, 23.5], [0, 0, 1]])
+    np.testing.assert_allclose(camera.distortion, [0.1, 0.01, 0.001, 0.002, 0])
+
+
+def test_synthetic_nerf_scenes_keep_their_split(tmp_path: Path) -> None:
+    source = tmp_path / "lego"
+    for split, numbers in (("train", range(3)), ("test", range(3, 5))):
+        frames = []
+        for i in numbers:
+            write_image(source / split / f"r_{i}.png", i)
+            frames.append(nerf_frame(i, f"./{split}/r_{i}"))
+        contents = {"camera_angle_x": 2 * math.atan(0.5 * WIDTH / 60), "frames": frames}
+        (source / f"transforms_{split}.json").write_text(json.dumps(contents))
+    import_dataset("nerf", source, tmp_path / "scene")
+    train = load_scene(tmp_path / "scene")
+    check_poses(train, [0, 1, 2])
+    check_poses(load_scene(tmp_path / "scene", "test"), [3, 4])
+    np.testing.assert_allclose(
+        train.frames[0].camera.matrix, [[60, 0, MIDDLE[0]], [0, 60, MIDDLE[1]], [0, 0, 1]]
+    )
+
+
+def test_tum_poses_are_interpolated_and_gaps_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "rgbd_dataset_freiburg3_x"
+    source.mkdir()
+    write_tum(source)
+    patch_size(source)
+    counts = import_dataset("tum", source, tmp_path / "scene", test_share=0.0)
+    assert counts == {"train": 11, "test": 0, "without_pose": 1}
+    frames = load_scene(tmp_path / "scene").frames
+    numbers = [i for i in range(COUNT) if i != 4]
+    for frame, i in zip(frames, numbers, strict=True):
+        np.testing.assert_allclose(frame.T_map_camera, pose(i), atol=1e-6)
+        assert frame.stamp_ns == (1305031100 + i) * 10**9 + 123456000
+        np.testing.assert_allclose(frame.camera.matrix[:2, 2], [320.1, 247.6])
+
+
+def patch_size(source: Path) -> None:
+    """Make the images as large as the benchmark's, whose intrinsics are fixed."""
+    for path in (source / "rgb").iterdir():
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (640, 480)))
+
+
+def test_tum_sequences_of_unknown_cameras_are_assumed_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train, test, _ = imported(tmp_path, "tum")
+    assert float(train.frames[0].camera.matrix[1, 1]) == 525 and "525 is assumed" in caplog.text
+
+
+def test_a_focal_length_can_be_given(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_7scenes(source)
+    import_dataset("7scenes", source, tmp_path / "scene", focal_px=585.0)
+    assert float(load_scene(tmp_path / "scene").frames[0].camera.matrix[0, 0]) == 585
+
+
+def test_images_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, _, _ = imported(tmp_path, "colmap")
+    original = tmp_path / "source/images" / train.frames[0].image_path.name
+    assert train.frames[0].image_path.samefile(original)
+
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    import_dataset("colmap", tmp_path / "source", tmp_path / "copied")
+    copy = load_scene(tmp_path / "copied").frames[0].image_path
+    assert not copy.samefile(original) and copy.read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kind, damage, words",
+    [
+        ("7scenes", "TestSplit.txt", "TestSplit.txt: cannot be read"),
+        ("7scenes", "seq-02/frame-000007.pose.txt", "frame-000007.pose.txt: cannot be read"),
+        ("7scenes", "TrainSplit.txt=sequence9", "seq-09: no such folder"),
+        ("12scenes", "split.txt=one two", "split.txt: no [start="),
+        ("12scenes", "info.txt=m_colorWidth = 64", "info.txt: no calibrationColorIntrinsic"),
+        ("12scenes", "data/frame-000001.pose.txt=1 2 3", "000001.pose.txt: holds 3 values"),
+        ("cambridge", "dataset_test.txt", "dataset_test.txt: cannot be read"),
+        ("cambridge", "reconstruction.nvm=NVM_V2", "reconstruction.nvm: expected NVM_V3"),
+        ("cambridge", "reconstruction.nvm=NVM_V3\n\n0\n", "line 4: no focal length"),
+        ("cambridge", "dataset_train.txt=\n\n\nseq1/a.png 1 2", "line 4: has 2 numbers"),
+        ("cambridge", "seq1/frame00002.png", "frame00002.png: cannot be read"),
+        ("colmap", "sparse/0/images.txt", "no images.bin or images.txt"),
+        ("colmap", "sparse/0/cameras.txt", "not a readable COLMAP model"),
+        ("colmap", "sparse/0/cameras.txt=1 FOV 64 48 1 2 3 4 5", "FOV is not supported"),
+        (
+            "colmap",
+            "sparse/0/cameras.txt=2 PINHOLE 64 48 60 61 32 24",
+            "camera 1, which is missing",
+        ),
+        ("colmap", "sparse/0/cameras.txt=1 PINHOLE 64 50 60 61 32 24", "its camera in"),
+        ("colmap", "images/0003.jpg", "0003.jpg: cannot be read"),
+        ("nerf", "transforms.json", "transforms_train.json: cannot be read"),
+        ("nerf", "transforms.json={}", "not a usable transforms.json: KeyError('frames')"),
+        ("nerf", "transforms.json=[1]", "not a usable transforms.json"),
+        ("tum", "groundtruth.txt", "groundtruth.txt: cannot be read"),
+        ("tum", "groundtruth.txt=1.0 2 3", "groundtruth.txt, line 1: expected a stamp"),
+        ("tum", "groundtruth.txt=# none", "none of 12 images has a usable pose"),
+    ],
+)
+def test_damaged_data_sets_name_the_file(
+    tmp_path: Path, kind: str, damage: str, words: str
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    WRITERS[kind](source)
+    name, given, text = damage.partition("=")
+    (source / name).unlink()
+    if given:
+        (source / name).write_text(text)
+    with pytest.raises(SceneError) as caught:
+        import_dataset(kind, source, tmp_path / "scene")
+    message = str(caught.value)
+    assert words in message and str(source) in message and "\n" not in message
+    assert not (tmp_path / "scene").exists()
+
+
+def test_a_cut_off_binary_model_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_colmap_binary(source)
+    path = source / "sparse/images.bin"
+    data = path.read_bytes()
+    for size in (0, 20, len(data) // 2, len(data) - 1000):
+        path.write_bytes(data[:size])
+        with pytest.raises(SceneError, match="not a readable COLMAP model"):
+            import_dataset("colmap", source, tmp_path / "scene")
+
+
+def test_unknown_kinds_and_missing_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="7scenes, 12scenes, .*got 'kitti'"):
+        import_dataset("kitti", tmp_path, tmp_path / "scene")
+    with pytest.raises(SceneError, match="nowhere: no such folder"):
+        import_dataset("tum", tmp_path / "nowhere", tmp_path / "scene")
