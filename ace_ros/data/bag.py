@@ -187,9 +187,7 @@ class _Poses:
                     self._add(parent, child, stamp, T.translation, T.rotation)
 
     def _add(self, parent: str, child: str, stamp_ns: int | None, t: Any, q: Any) -> None:
-        self._tree.add(
-            parent, child, stamp_ns, np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w])
-        )
+        self._tree.add(parent, child, stamp_ns, np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w]))
 
 
 class _Writer:
@@ -225,9 +223,7 @@ class _Writer:
         self.report.test_frames = self._test.frames if self._test else 0
 
     def _recorder(self) -> SceneRecorder:
-        if not is_test_frame(
-            self.report.train_frames + self.report.test_frames, self._config.test_share
-        ):
+        if not is_test_frame(self.report.train_frames + self.report.test_frames, self._config.test_share):
             return self._train
         self._test = self._test or SceneRecorder(self._folder, "test", self._config.image_format)
         return self._test

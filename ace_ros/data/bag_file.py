@@ -24,9 +24,7 @@ class Bag:
             from rosbags.highlevel import AnyReader
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
-            raise SceneError(
-                "reading bags needs the Python package rosbags: pip install rosbags"
-            ) from error
+            raise SceneError("reading bags needs the Python package rosbags: pip install rosbags") from error
         if not self.path.exists():
             raise SceneError(f"{self.path}: no such bag")
         try:
@@ -44,9 +42,7 @@ class Bag:
 
     def topics(self, types: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the type of each topic, of all or of some types."""
-        return {
-            c.topic: c.msgtype for c in self._open.connections if not types or c.msgtype in types
-        }
+        return {c.topic: c.msgtype for c in self._open.connections if not types or c.msgtype in types}
 
     def count(self, topic: str) -> int:
         """Return the number of messages of a topic."""
@@ -64,9 +60,7 @@ class Bag:
                     f"{' or '.join(types)}"
                 )
             return topic
-        found = [
-            t for t in self.topics(types) if not any(word in t.lower() for word in NOT_PICTURES)
-        ]
+        found = [t for t in self.topics(types) if not any(word in t.lower() for word in NOT_PICTURES)]
         if len(found) != 1:
             count = "no topic" if not found else "more than one topic"
             raise SceneError(f"{self.path}: {count} for {what}, name one; {list_topics(known)}")

@@ -29,9 +29,7 @@ def camera_of_info(info: Any, rectified: bool = False) -> Camera:
     K = matrix.reshape(3, -1)[:, :3]
     width, height = int(info.width), int(info.height)
     if width < 1 or height < 1:
-        raise CameraError(
-            f"camera_info says {width}x{height} pixels; expected the size of the images"
-        )
+        raise CameraError(f"camera_info says {width}x{height} pixels; expected the size of the images")
     model, distortion = ("pinhole", None) if rectified else _distortion(info)
     camera = Camera(torch.from_numpy(K.copy()), (width, height), model, distortion)
     return _bin(_crop(camera, info.roi), int(info.binning_x), int(info.binning_y))
@@ -78,9 +76,7 @@ def _bin(camera: Camera, x: int, y: int) -> Camera:
     x, y = max(x, 1), max(y, 1)  # 0 means 1
     width, height = camera.size[0] // x, camera.size[1] // y
     if width < 1 or height < 1:
-        raise CameraError(
-            f"camera_info has binning {x}x{y} of {camera.size[0]}x{camera.size[1]} pixels"
-        )
+        raise CameraError(f"camera_info has binning {x}x{y} of {camera.size[0]}x{camera.size[1]} pixels")
     # Binning drops a rest of pixels at the right and the bottom, and averages the others.
     whole = Camera(camera.matrix, (width * x, height * y), camera.model, camera.distortion)
     return whole.resize(width, height)

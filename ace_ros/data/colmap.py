@@ -74,7 +74,7 @@ def colmap_camera(name: str, size: tuple[int, int], params: list[float]) -> Came
     K = torch.tensor([[focals[0], 0, cx], [0, focals[1], cy], [0, 0, 1]], dtype=torch.float64)
     distortion = rest[2:]
     if model == "plumb_bob":
-        distortion = (distortion + [0.0, 0.0, 0.0])[:4]  # k1 k2 p1 p2
+        distortion = [*distortion, 0.0, 0.0, 0.0][:4]  # k1 k2 p1 p2
     return Camera(K, size, model, K.new_tensor(distortion) if distortion else None)
 
 

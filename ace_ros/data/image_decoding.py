@@ -57,9 +57,7 @@ def decode_image(
     pixels are stretched to 8 bits. Raises CameraError.
     """
     if encoding not in ENCODINGS:
-        raise CameraError(
-            f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}"
-        )
+        raise CameraError(f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}")
     depth, channels, conversion = ENCODINGS[encoding]
     pixels = _as_pixels(encoding, (height, width, channels), step, depth, data)
     if depth == 2:
@@ -91,8 +89,7 @@ def decode_compressed(data: Any, format: str = "") -> np.ndarray:
         raise CameraError(f"compressed image cannot be decoded: {error.err}") from error
     if image is None:
         raise CameraError(
-            f"compressed image of {buffer.size} bytes cannot be decoded; it begins with "
-            f"{contents[:8]!r}"
+            f"compressed image of {buffer.size} bytes cannot be decoded; it begins with {contents[:8]!r}"
         )
     if image.ndim == 3 and image.shape[2] == 4:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
@@ -100,15 +97,11 @@ def decode_compressed(data: Any, format: str = "") -> np.ndarray:
     if image.ndim == 3 and "compressed rgb" in format:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if image.dtype not in (np.uint8, np.uint16):
-        raise CameraError(
-            f"compressed image has pixels of type {image.dtype}, expected 8 or 16 bits"
-        )
+        raise CameraError(f"compressed image has pixels of type {image.dtype}, expected 8 or 16 bits")
     return stretch_to_8_bit(image)
 
 
-def _as_pixels(
-    encoding: str, shape: tuple[int, int, int], step: int, depth: int, data: Any
-) -> np.ndarray:
+def _as_pixels(encoding: str, shape: tuple[int, int, int], step: int, depth: int, data: Any) -> np.ndarray:
     """Return the bytes of an image without the padding of its rows, (H, W * channels * depth)."""
     height, width, channels = shape
     row = width * channels * depth
@@ -123,9 +116,7 @@ def _as_pixels(
     buffer = np.frombuffer(data, np.uint8)
     needed = (height - 1) * step + row  # drivers may leave out the last row's padding
     if buffer.size < needed:
-        raise CameraError(
-            f"image of {width}x{height} {encoding} has {buffer.size} bytes, expected {needed}"
-        )
+        raise CameraError(f"image of {width}x{height} {encoding} has {buffer.size} bytes, expected {needed}")
     rows = np.lib.stride_tricks.as_strided(buffer, (height, row), (step, 1))
     return np.ascontiguousarray(rows)
 

@@ -35,9 +35,7 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_IMAGE_BYTES:
-                raise SceneError(
-                    f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image"
-                )
+                raise SceneError(f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image")
             data = file.read(1 << 16)
             size = parse_size(data) or parse_size(data + file.read())
             if size is None:
@@ -46,9 +44,7 @@ def image_size(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise SceneError(
-            f"{path}: its header says {size[0]}x{size[1]} pixels, which is no usable size"
-        )
+        raise SceneError(f"{path}: its header says {size[0]}x{size[1]} pixels, which is no usable size")
     return size
 
 

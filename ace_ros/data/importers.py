@@ -114,9 +114,7 @@ def read_12scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 12Scenes: data/frame-*, the first sequence of split.txt for testing."""
     found = re.search(r"start=(\d+)\s*;\s*end=(\d+)", _text(source / "split.txt"))
     if not found:
-        raise SceneError(
-            f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test"
-        )
+        raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
     info = source / "info.txt"
     line = re.search(r"(?im)^.*ColorIntrinsic\s*=\s*(.*)$", _text(info))
@@ -164,8 +162,7 @@ def _nvm_focals(path: Path) -> dict[str, float]:
         raise SceneError(f"{path}: expected NVM_V3 and the number of its cameras")
     cameras = lines[2 : 2 + int(lines[1][0])]
     return {
-        words[0].rsplit(".", 1)[0]: _floats(path, i, words[1:2], 1)[0]
-        for i, words in enumerate(cameras, 4)
+        words[0].rsplit(".", 1)[0]: _floats(path, i, words[1:2], 1)[0] for i, words in enumerate(cameras, 4)
     }
 
 

@@ -23,9 +23,7 @@ def read_nerf(source: Path) -> list[PosedImage]:
     if (source / "transforms.json").exists():
         return _read(source / "transforms.json", None)
     return [
-        image
-        for split in ("train", "test")
-        for image in _read(source / f"transforms_{split}.json", split)
+        image for split in ("train", "test") for image in _read(source / f"transforms_{split}.json", split)
     ]
 
 
@@ -50,9 +48,7 @@ def _read_frame(path: Path, values: dict[str, Any], split: str | None) -> PosedI
     if image.suffix.lower() not in IMAGE_SUFFIXES:  # synthetic scenes leave it out
         image = image.with_name(image.name + ".png")
     T = to_optical_axes(np.array(values["transform_matrix"], np.float64).reshape(4, 4))
-    name = "-".join(
-        part for part in Path(values["file_path"]).parts if part not in (".", "..", "/")
-    )
+    name = "-".join(part for part in Path(values["file_path"]).parts if part not in (".", "..", "/"))
     return PosedImage(image, name.removesuffix(image.suffix), T, _camera(values, image), split)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
-from ace_ros.data.scene import MAX_RIGID_DEFECT
+from ace_ros.data.scene import MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
@@ -38,9 +38,7 @@ class SceneRecorder:
 
     def __init__(self, folder: Path, split: str = "train", image_format: str = "jpg") -> None:
         if image_format not in FORMATS:
-            raise SceneError(
-                f"image format must be one of {', '.join(FORMATS)}, got {image_format!r}"
-            )
+            raise SceneError(f"image format must be one of {', '.join(FORMATS)}, got {image_format!r}")
         self.folder = Path(folder) / split
         self._format = image_format
         self._rgb, self._poses, self._calibration = (
@@ -58,8 +56,9 @@ class SceneRecorder:
         self.distance_m = 0.0
         self._next = int(names[-1]) + 1 if names else 0
         self._position: np.ndarray | None = None
-        for name in names:
-            self._advance(np.loadtxt(self._poses / f"{name}.txt")[:3, 3])
+        # What is added to must be whole: a scene that cannot be loaded would only grow.
+        for frame in load_scene(self.folder.parent, split).frames if names else ():
+            self._advance(frame.T_map_camera[:3, 3].numpy())
 
     def add(
         self,
@@ -140,8 +139,7 @@ def _check_frame(image: np.ndarray, T: np.ndarray, camera: Camera) -> None:
         )
     if (image.shape[1], image.shape[0]) != camera.size or camera.matrix.dim() != 2:
         raise CameraError(
-            f"image is {image.shape[1]}x{image.shape[0]}, its camera is for "
-            f"{camera.size[0]}x{camera.size[1]}"
+            f"image is {image.shape[1]}x{image.shape[0]}, its camera is for {camera.size[0]}x{camera.size[1]}"
         )
     if T.shape != (4, 4) or not se3.rigid_defect(torch.from_numpy(T)) < MAX_RIGID_DEFECT:
         raise SceneError(f"pose to record is not a rigid transform (4, 4): {T.tolist()}")

@@ -81,9 +81,7 @@ def load_scene(folder: Path, split: str = "train") -> Scene:
     if recording:
         _drop_unfinished_frames(files)
     if not files["rgb"]:
-        raise SceneError(
-            f"{base / 'rgb'}: holds no images (looked for {', '.join(IMAGE_SUFFIXES)})"
-        )
+        raise SceneError(f"{base / 'rgb'}: holds no images (looked for {', '.join(IMAGE_SUFFIXES)})")
     images, pose_paths, calibration_paths = _pair(base, files)
 
     poses = _read_poses(pose_paths)
@@ -146,9 +144,7 @@ def _pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
     """
     tables = _tables_by(files, lambda path: path.stem)
     if tables is None:
-        raise SceneError(
-            f"{base}: {_twice(files)} differ only in the suffix, expected one file each"
-        )
+        raise SceneError(f"{base}: {_twice(files)} differ only in the suffix, expected one file each")
     if not _agree(tables):
         tables = _tables_by(files, lambda path: path.name.split(".")[0]) or tables
     if _agree(tables):
@@ -164,9 +160,7 @@ def _pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
     )
 
 
-def _tables_by(
-    files: dict[str, list[Path]], key: Callable[[Path], str]
-) -> dict[str, dict[str, Path]] | None:
+def _tables_by(files: dict[str, list[Path]], key: Callable[[Path], str]) -> dict[str, dict[str, Path]] | None:
     """Return the files of each part by a key of their names, or None where a key is not unique."""
     tables = {part: {key(path): path for path in paths} for part, paths in files.items()}
     unique = all(len(tables[part]) == len(files[part]) for part in files)
@@ -285,9 +279,7 @@ def _read_numbers(path: Path, counts: tuple[int, ...], expected: str) -> list[fl
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise SceneError(
-            f"{path}: holds something else than numbers, expected {expected}"
-        ) from error
+        raise SceneError(f"{path}: holds something else than numbers, expected {expected}") from error
     if len(values) not in counts:
         raise SceneError(f"{path}: holds {len(values)} numbers, expected {expected}")
     return values

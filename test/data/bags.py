@@ -62,9 +62,7 @@ class Drive:
         self._types = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_JAZZY)
         tf = "tf2_msgs/msg/TFMessage"
         if ros1:
-            self._types.register(
-                get_types_from_msg("geometry_msgs/TransformStamped[] transforms", tf)
-            )
+            self._types.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", tf))
         self._seq: tuple = (0,) if ros1 else ()
         plugin = StoragePlugin.SQLITE3 if self.kind == "sqlite3" else StoragePlugin.MCAP
         self._connections: dict[str, Any] = {}
@@ -115,9 +113,7 @@ class Drive:
             self._write("/tf", stamp, self._make("tf2_msgs/msg/TFMessage", [wrong]))
         elif self.poses == "pose":
             header, pose = self._header(stamp, "world"), self._pose(T @ T_BASE_CAMERA)
-            self._write(
-                "/camera_pose", stamp, self._make("geometry_msgs/msg/PoseStamped", header, pose)
-            )
+            self._write("/camera_pose", stamp, self._make("geometry_msgs/msg/PoseStamped", header, pose))
 
     def _pose(self, T: np.ndarray) -> Any:
         point = self._make("geometry_msgs/msg/Point", *map(float, T[:3, 3]))

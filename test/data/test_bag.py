@@ -27,9 +27,7 @@ def check_against_truth(scene_folder: Path, frames: int, split: str = "train") -
     assert len(scene.frames) == frames
     for frame in scene.frames:
         # Between neighbours 30 ms apart the drive is an arc; interpolation takes its chord.
-        np.testing.assert_allclose(
-            frame.T_map_camera, true_pose(frame.stamp_ns) @ T_BASE_CAMERA, atol=1e-5
-        )
+        np.testing.assert_allclose(frame.T_map_camera, true_pose(frame.stamp_ns) @ T_BASE_CAMERA, atol=1e-5)
         np.testing.assert_allclose(frame.camera.matrix, MATRIX)
         np.testing.assert_allclose(frame.camera.distortion, [0.1, 0, 0, 0, 0])
         image = picture((frame.stamp_ns - START_NS) // IMAGE_NS)
@@ -39,9 +37,7 @@ def check_against_truth(scene_folder: Path, frames: int, split: str = "train") -
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("kind", ["sqlite3", "mcap", "ros1"])
-def test_a_bag_becomes_a_scene_with_the_true_poses(
-    tmp_path: Path, kind: str, compressed: bool
-) -> None:
+def test_a_bag_becomes_a_scene_with_the_true_poses(tmp_path: Path, kind: str, compressed: bool) -> None:
     bag = Drive(kind, compressed=compressed).write(tmp_path / "bag")
     seen = []
     config = BagConfig(**EVERY_IMAGE)

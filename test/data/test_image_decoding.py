@@ -67,15 +67,11 @@ def encode(bgr: np.ndarray, encoding: str) -> np.ndarray:
 
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_encoding_gives_the_original_pixels(
-    bgr: np.ndarray, encoding: str, padding: int
-) -> None:
+def test_every_encoding_gives_the_original_pixels(bgr: np.ndarray, encoding: str, padding: int) -> None:
     raw = encode(bgr, encoding)
     rows = np.ascontiguousarray(raw).view(np.uint8).reshape(HEIGHT, -1)
     data = np.pad(rows, [(0, 0), (0, padding)], constant_values=255)
-    image = decode_image(
-        encoding, HEIGHT, WIDTH, data.shape[1], False, array.array("B", data.tobytes())
-    )
+    image = decode_image(encoding, HEIGHT, WIDTH, data.shape[1], False, array.array("B", data.tobytes()))
     colour = ENCODINGS[encoding][1:] != (1, None)
     expected = bgr if colour else bgr[..., 1]
     assert image.dtype == np.uint8 and image.shape == expected.shape

@@ -56,9 +56,7 @@ def write_12scenes(source: Path) -> None:
     K = np.eye(4)
     K[:3, :3] = MATRIX
     numbers = " ".join(map(str, K.ravel()))
-    (source / "info.txt").write_text(
-        f"m_colorWidth = {WIDTH}\nm_calibrationColorIntrinsic = {numbers}\n"
-    )
+    (source / "info.txt").write_text(f"m_colorWidth = {WIDTH}\nm_calibrationColorIntrinsic = {numbers}\n")
 
 
 def write_cambridge(source: Path) -> None:
@@ -105,12 +103,7 @@ def write_colmap_binary(source: Path) -> None:
         write_image(source / "images" / f"{i:04d}.jpg", i)
         T = np.linalg.inv(pose(i))
         data += struct.pack("<i7di", i, *quaternion_wxyz(T[:3, :3]), *T[:3, 3], 7)
-        data += (
-            f"{i:04d}.jpg".encode()
-            + b"\0"
-            + struct.pack("<Q", i)
-            + i * struct.pack("<ddq", 1, 2, 3)
-        )
+        data += f"{i:04d}.jpg".encode() + b"\0" + struct.pack("<Q", i) + i * struct.pack("<ddq", 1, 2, 3)
     (model / "images.bin").write_bytes(data)
 
 
@@ -300,7 +293,7 @@ def patch_size(source: Path) -> None:
 def test_tum_sequences_of_unknown_cameras_are_assumed_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train, test, _ = imported(tmp_path, "tum")
+    train, _, _ = imported(tmp_path, "tum")
     assert float(train.frames[0].camera.matrix[1, 1]) == 525 and "525 is assumed" in caplog.text
 
 
@@ -358,9 +351,7 @@ def test_images_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("tum", "groundtruth.txt=# none", "none of 12 images has a usable pose"),
     ],
 )
-def test_damaged_data_sets_name_the_file(
-    tmp_path: Path, kind: str, damage: str, words: str
-) -> None:
+def test_damaged_data_sets_name_the_file(tmp_path: Path, kind: str, damage: str, words: str) -> None:
     source = tmp_path / "source"
     source.mkdir()
     WRITERS[kind](source)
@@ -388,7 +379,7 @@ def test_a_cut_off_binary_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_kinds_and_missing_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match="7scenes, 12scenes, .*got 'kitti'"):
+    with pytest.raises(SceneError, match=r"7scenes, 12scenes, .*got 'kitti'"):
         import_dataset("kitti", tmp_path, tmp_path / "scene")
     with pytest.raises(SceneError, match="nowhere: no such folder"):
         import_dataset("tum", tmp_path / "nowhere", tmp_path / "scene")

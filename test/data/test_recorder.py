@@ -72,6 +72,15 @@ def test_going_on_removes_what_a_killed_recorder_left(tmp_path: Path) -> None:
     assert files_below(train) == whole
 
 
+def test_a_recording_that_cannot_be_loaded_is_not_gone_on_with(tmp_path: Path) -> None:
+    record(SceneRecorder(tmp_path), 0, 3)
+    (tmp_path / "train/poses/000001.txt").write_text("1 0 0")
+    before = files_below(tmp_path)
+    with pytest.raises(SceneError, match=r"poses/000001\.txt: holds 3 numbers"):
+        SceneRecorder(tmp_path)
+    assert files_below(tmp_path) == before
+
+
 def test_a_scene_that_is_no_recording_is_left_alone(scene_folder: Path) -> None:
     before = files_below(scene_folder)
     with pytest.raises(SceneError, match="not a recording"):
@@ -108,9 +117,7 @@ def test_an_unknown_image_format_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit, file", [(1000, "000002.png"), (400, "frames.jsonl")])
-def test_a_full_disk_takes_the_frame_back_and_names_the_file(
-    tmp_path: Path, limit: int, file: str
-) -> None:
+def test_a_full_disk_takes_the_frame_back_and_names_the_file(tmp_path: Path, limit: int, file: str) -> None:
     """A limit on the size of files fails in write() as a full disk does."""
     recorder = SceneRecorder(tmp_path, image_format="png")
     small = Camera(torch.tensor([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]), (8, 8))

@@ -70,9 +70,7 @@ def test_chains_go_up_and_down() -> None:
         ("odom", "gps", 1 * S, "frames 'odom' and 'gps' are not connected"),
     ],
 )
-def test_what_cannot_be_looked_up_says_why(
-    target: str, source: str, stamp: int, words: str
-) -> None:
+def test_what_cannot_be_looked_up_says_why(target: str, source: str, stamp: int, words: str) -> None:
     tree = TransformTree()
     for when in (1 * S, 7 * S // 2):
         tree.add("odom", "base", when, (0, 0, 0), NO_TURN)
