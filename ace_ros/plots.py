@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a localization run: paths, errors, map points, query images. Needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from ace_ros.geometry.metrics import RECALL_LIMITS
+
+TRUE, ESTIMATED, DRIVE, MISSED = "#1b4965", "#f28f3b", "#8d99ae", "#c1121f"
+INK, FAINT, SURFACE = "#22262e", "#d5d9e0", "#eceff3"
+FONT = {"fontsize": 10, "color": INK}
+CORE_SHARE = 0.98  # of the map's points; a few far ones must not make all others small
+HEADING_EVERY = 8  # of the estimated poses
+
+
+def plot_trajectory(
+    path: Path,
+    true: np.ndarray,
+    estimated: np.ndarray,
+    points: np.ndarray,
+    *,
+    axes: np.ndarray | None = None,
+    heading: int = 2,
+    drive: np.ndarray | None = None,
+    jump: np.ndarray | None = None,
+    footprints: Sequence[np.ndarray] = (),
+    title: str = "Estimated against true positions",
+) -> Path:
+    """Draw true and estimated poses from above; return the path.
+
+    `true` and `estimated` are (F, 4, 4), NaN where there is no pose; `points` (P, 3) are the map's.
+    `axes` (2, 3) are the directions drawn to the right and up, by default the plane in which the
+    true positions spread most. `heading` is the column of the poses that points forward: 2 for a
+    camera, 0 for a robot's base. `drive` (D, 3) is the path of the mapping drive, `jump` (2, 3)
+    where the robot was carried from and to, `footprints` outlines (K, 3) of things in the room.
+    """
+    axes = _plane_of(true[:, :3, 3]) if axes is None else axes
+    figure, ax = _square("m", "m", title)
+    ax.add_collection(
+        # Transparent, so that what stands on the floor is darker than the floor.
+        PolyCollection(
+            [outline @ axes.T for outline in footprints], facecolor="#dfe4eb70", edgecolor="#c3cad4", lw=0.8
+        )
+    )
+    seen = _core(points) @ axes.T
+    ax.scatter(*seen.T, s=1.2, c="#aab2bd", linewidths=0, alpha=0.6, rasterized=True, label="map points")
+    if drive is not None:
+        ax.plot(*(drive @ axes.T).T, color=DRIVE, lw=1.4, ls=(0, (4, 2)), label="mapping drive")
+    at, found = true[:, :3, 3] @ axes.T, estimated[:, :3, 3] @ axes.T
+    localized = np.isfinite(found).all(1)
+    ax.plot(*at.T, color=TRUE, lw=2.2, label="true path", zorder=4)
+    ax.add_collection(
+        LineCollection(np.stack([at, found], 1)[localized], color=ESTIMATED, lw=0.8, alpha=0.7, zorder=5)
+    )
+    ax.scatter(
+        *found[localized].T, s=13, c=ESTIMATED, edgecolors="white", linewidths=0.3, zorder=6,
+        label=f"estimated ({localized.sum()} of {len(found)})",
+    )  # fmt: skip
+    if not localized.all():
+        ax.scatter(*at[~localized].T, s=26, c=MISSED, marker="x", lw=1.2, zorder=7, label="not localized")
+    _draw_headings(ax, found[localized], (estimated[localized, :3, heading] @ axes.T))
+    if jump is not None:
+        _draw_jump(ax, jump @ axes.T)
+    _limit(ax, np.concatenate([seen, at, *[outline @ axes.T for outline in footprints]]))
+    legend = ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, frameon=False, fontsize=9)
+    legend.legend_handles[0].set(sizes=[16], alpha=1.0)
+    return _write(figure, path)
+
+
+def plot_errors(path: Path, translation_m: np.ndarray, rotation_deg: np.ndarray) -> Path:
+    """Draw what share of all images (F,) is within which error; NaN is a miss. Return the path."""
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
+    limits = [(100 * metres, np.degrees(radians)) for metres, radians in RECALL_LIMITS.values()]
+    panels = (
+        (100.0 * translation_m, "position error", "cm", sorted({cm for cm, _ in limits})),
+        (rotation_deg, "rotation error", "deg", sorted({round(deg, 6) for _, deg in limits})),
+    )
+    for ax, (errors, name, unit, marks) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        finite = np.sort(errors[np.isfinite(errors)])
+        share = 100.0 * np.arange(len(finite) + 1) / max(len(errors), 1)
+        top = 1.15 * marks[-1]
+        if len(finite):
+            top = max(top, float(np.quantile(finite, 0.95)))
+        ax.step(np.r_[0.0, finite, 1e9], np.r_[share, share[-1]], where="post", color=TRUE, lw=2.0)
+        for mark in marks:
+            within = 100.0 * float((errors <= mark).mean()) if len(errors) else 0.0
+            ax.plot([mark, mark], [0, within], color=FAINT, lw=1.0, zorder=1)
+            ax.annotate(
+                f"{within:.0f} %", (mark, within), xytext=(4, -11), textcoords="offset points",
+                fontsize=8, color=INK,
+            )  # fmt: skip
+        if len(finite):
+            median = float(np.median(finite))
+            ax.axvline(median, color=ESTIMATED, lw=1.6, label=f"median {median:.2f} {unit}")
+            ax.legend(loc="lower right", frameon=False, fontsize=9)
+        ax.set(xlim=(0, top), ylim=(0, 104))
+        _label(ax, f"{name} [{unit}]", "", "")
+        ax.grid(axis="y", color=SURFACE)
+    figure.axes[0].set_ylabel("share of all images [%]", **FONT)
+    figure.suptitle(f"Errors of {len(translation_m)} images", fontsize=12, color=INK)
+    return _write(figure, path)
+
+
+def plot_map_points(path: Path, points: np.ndarray, grey: np.ndarray, up: np.ndarray | None = None) -> Path:
+    """Draw the points (P, 3) that a map has learned, with their brightness (P,) uint8; return the path.
+
+    `up` (3,) is the upward direction of the map frame, by default that of least spread.
+    """
+    points, grey = points[_in_core(points)], grey[_in_core(points)]
+    basis = _upright(points, up)
+    local = points @ basis.T
+    centred = local - np.median(local, 0) if len(local) else local
+    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    view, plan = figure.subplots(1, 2)
+    angle, tilt = np.radians(35.0), np.radians(32.0)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    turned = centred @ turn.T
+    across, depth = turned[:, 0], turned[:, 1] * np.cos(tilt) - turned[:, 2] * np.sin(tilt)
+    height = turned[:, 1] * np.sin(tilt) + turned[:, 2] * np.cos(tilt)
+    order = np.argsort(-depth)  # far ones first
+    style = {
+        "c": grey[order],
+        "cmap": "gray",
+        "vmin": 0,
+        "vmax": np.quantile(grey, 0.97) if len(grey) else 255,
+    }
+    view.scatter(across[order], height[order], s=2.0, linewidths=0, **style)
+    view.set_facecolor("#30343c")
+    view.set(xticks=[], yticks=[], aspect="equal")
+    view.set_title(f"{len(points)} points, with the brightness of their pixels", fontsize=10, color=INK)
+    order = np.argsort(local[:, 2])
+    shown = plan.scatter(*local[order, :2].T, s=2.0, c=local[order, 2], cmap="viridis", linewidths=0)
+    plan.set_aspect("equal")
+    _label(plan, "m", "m", "")
+    plan.set_title("from above", fontsize=10, color=INK)
+    bar = figure.colorbar(shown, ax=plan, shrink=0.8, pad=0.02)
+    bar.set_label("height [m]", **FONT)
+    bar.outline.set_visible(False)
+    return _write(figure, path)
+
+
+def plot_queries(path: Path, images: Sequence[np.ndarray], captions: Sequence[str]) -> Path:
+    """Draw query images (H, W, 3) uint8 BGR in a grid with a line below each; return the path."""
+    columns = min(3, max(1, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    figure = Figure(figsize=(4.2 * columns, 3.45 * rows), layout="constrained")
+    for ax in figure.subplots(rows, columns, squeeze=False).flat:
+        ax.axis("off")
+    for ax, image, caption in zip(figure.axes, images, captions, strict=False):
+        ax.imshow(image[..., ::-1])
+        ax.set_title(caption, y=-0.1, fontsize=9.5, color=INK)
+    return _write(figure, path)
+
+
+def plot_training(
+    path: Path, elapsed_s: np.ndarray, median_error_px: np.ndarray, inlier_share: np.ndarray
+) -> Path:
+    """Draw how the map's reprojection error fell over the time of training (T,); return the path."""
+    figure = Figure(figsize=(7.0, 3.8), layout="constrained")
+    ax = figure.subplots()
+    known = np.isfinite(median_error_px)
+    ax.semilogy(elapsed_s[known], median_error_px[known], color=TRUE, lw=2.0)
+    _label(ax, "time since training began [s]", "median reprojection error [px]", "Training of the map")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.label.set_color(TRUE)
+    other = ax.twinx()
+    known = np.isfinite(inlier_share)
+    other.plot(elapsed_s[known], 100.0 * inlier_share[known], color=ESTIMATED, lw=2.0)
+    other.set_ylabel("share of points below 10 px [%]", fontsize=10, color=ESTIMATED)
+    other.set_ylim(0, 100)
+    other.spines[["top", "left", "bottom", "right"]].set_visible(False)
+    other.tick_params(length=0, labelsize=9, colors=INK)
+    return _write(figure, path)
+
+
+def _draw_headings(ax: Axes, at: np.ndarray, forward: np.ndarray) -> None:
+    chosen = slice(0, None, max(1, min(HEADING_EVERY, len(at) // 8)))
+    ax.quiver(
+        *at[chosen].T, *forward[chosen].T, color=ESTIMATED, angles="xy", scale=22, width=0.004,
+        headwidth=4, zorder=6,
+    )  # fmt: skip
+
+
+def _draw_jump(ax: Axes, jump: np.ndarray) -> None:
+    start, end = jump
+    style = {"arrowstyle": "-|>", "color": MISSED, "lw": 1.5, "connectionstyle": "arc3,rad=0.25"}
+    ax.annotate("", end, start, arrowprops={**style, "linestyle": (0, (5, 3))}, zorder=8)
+    ax.scatter(*start, s=46, facecolors="white", edgecolors=MISSED, lw=1.5, zorder=9)
+    ax.annotate(
+        "carried away", start, xytext=(8, 8), textcoords="offset points", fontsize=9, color=MISSED, zorder=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
+    )  # fmt: skip
+
+
+def _square(x: str, y: str, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.6, 7.0), layout="constrained")
+    ax = figure.subplots()
+    ax.set_aspect("equal")
+    _label(ax, x, y, title)
+    ax.grid(color=SURFACE, zorder=0)
+    ax.set_axisbelow(True)
+    return figure, ax
+
+
+def _label(ax: Axes, x: str, y: str, title: str) -> None:
+    ax.set_xlabel(x, **FONT)
+    ax.set_ylabel(y, **FONT)
+    if title:
+        ax.set_title(title, fontsize=12, color=INK)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(FAINT)
+    ax.tick_params(length=0, labelsize=9, colors=INK)
+
+
+def _limit(ax: Axes, points: np.ndarray) -> None:
+    low, high = np.nanmin(points, 0), np.nanmax(points, 0)
+    margin = 0.04 * float((high - low).max()) + 1e-3
+    ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+
+
+def _plane_of(positions: np.ndarray) -> np.ndarray:
+    """Return the two directions (2, 3) in which positions (F, 3) spread most, along the axes if near."""
+    centred = positions - positions.mean(0)
+    directions = np.linalg.svd(centred, full_matrices=True)[2] if len(positions) > 1 else np.eye(3)
+    least = int(np.abs(directions[2]).argmax())
+    if abs(directions[2, least]) > 0.95:
+        return np.delete(np.eye(3), least, 0)
+    return directions[:2]
+
+
+def _upright(points: np.ndarray, up: np.ndarray | None) -> np.ndarray:
+    """Return a right-handed basis (3, 3) whose last row is up."""
+    if up is None:
+        up = np.cross(*_plane_of(points)) if len(points) > 2 else np.array([0.0, 0.0, 1.0])
+    first = np.eye(3)[int(np.abs(up).argmin())]
+    first = first - (first @ up) * up
+    first /= np.linalg.norm(first)
+    return np.stack([first, np.cross(up, first), up])
+
+
+def _in_core(points: np.ndarray) -> np.ndarray:
+    """Return which points (P, 3) are among the nearest CORE_SHARE to the middle."""
+    if len(points) == 0:
+        return np.zeros(0, bool)
+    distance = np.linalg.norm(points - np.median(points, 0), axis=1)
+    return distance <= np.quantile(distance, CORE_SHARE)
+
+
+def _core(points: np.ndarray) -> np.ndarray:
+    return points[_in_core(points)]
+
+
+def _write(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_figure(path, dpi=130, facecolor="white")
+    return path
