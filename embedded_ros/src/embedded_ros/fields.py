@@ -122,7 +122,11 @@ def _scalar(name: str, base: str, limit: int, default: Any) -> Field:
         value = float(value)
     field = Field(name, _idl_name((1, (base, limit))), _checker(name, base, limit), lambda: value)
     if base == "byte":
-        return field._replace(to_wire=lambda v: v[0], from_wire=lambda v: bytes([v]))
+        # rosbags packs a byte as a signed number.
+        return field._replace(
+            to_wire=lambda v: int.from_bytes(v, "little", signed=True),
+            from_wire=lambda v: bytes([v & 0xFF]),
+        )
     return field
 
 
@@ -220,7 +224,10 @@ def _list(
 
 LIST_WIRES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "bool": (lambda v: np.array(v, dtype=np.bool_), lambda v: v.tolist()),
-    "byte": (lambda v: np.frombuffer(b"".join(v), np.uint8), lambda v: [bytes([b]) for b in v]),
+    "byte": (
+        lambda v: np.frombuffer(b"".join(v), np.uint8),
+        lambda v: [bytes([b]) for b in v.view(np.uint8)],
+    ),
 }
 
 

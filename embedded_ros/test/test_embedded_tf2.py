@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.time import Time
+from tf2_ros import (
+    Buffer,
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    StaticTransformBroadcaster,
+    TransformBroadcaster,
+    TransformListener,
+)
+from tf2_ros.static_transform_publisher import parse
+
+
+def transform(parent, child, x=0.0, yaw=0.0, at=0.0, y=0.0) -> TransformStamped:
+    message = TransformStamped(child_frame_id=child)
+    message.header.frame_id = parent
+    message.header.stamp = Time(seconds=at).to_msg()
+    message.transform.translation.x = float(x)
+    message.transform.translation.y = float(y)
+    message.transform.rotation.z = math.sin(yaw / 2)
+    message.transform.rotation.w = math.cos(yaw / 2)
+    return message
+
+
+def matrix(message: TransformStamped) -> np.ndarray:
+    """Return the 4x4 matrix of a transform about z."""
+    r, t = message.transform.rotation, message.transform.translation
+    yaw = 2 * math.atan2(r.z, r.w)
+    result = np.eye(4)
+    result[:2, :2] = [[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]]
+    result[:3, 3] = t.x, t.y, t.z
+    return result
+
+
+@pytest.fixture
+def buffer() -> Buffer:
+    made = Buffer()
+    made.set_transform(transform("odom", "base", 0.0, 0.0, 10.0), "test")
+    made.set_transform(transform("odom", "base", 2.0, math.pi / 2, 12.0), "test")
+    made.set_transform_static(transform("base", "camera", 0.5, 0.3), "test")
+    made.set_transform(transform("map", "odom", 5.0, -0.4, 11.5, y=1.0), "test")
+    made.set_transform(transform("map", "odom", 5.0, -0.4, 9.0, y=1.0), "test")
+    return made
+
+
+def test_between_two_stamps_is_interpolated(buffer: Buffer) -> None:
+    found = buffer.lookup_transform("odom", "base", Time(seconds=11))
+    expected = matrix(transform("odom", "base", 1.0, math.pi / 4))
+    assert np.allclose(matrix(found), expected)
+    assert found.header.stamp == Time(seconds=11).to_msg()
+    assert (found.header.frame_id, found.child_frame_id) == ("odom", "base")
+
+
+def test_a_chain_is_multiplied_in_both_directions(buffer: Buffer) -> None:
+    at = Time(seconds=10)
+    expected = (
+        matrix(transform("map", "odom", 5.0, -0.4, y=1.0))
+        @ matrix(transform("odom", "base"))
+        @ matrix(transform("base", "camera", 0.5, 0.3))
+    )
+    forth = matrix(buffer.lookup_transform("map", "camera", at))
+    back = matrix(buffer.lookup_transform("camera", "map", at))
+    assert np.allclose(forth, expected)
+    assert np.allclose(forth @ back, np.eye(4))
+
+
+def test_siblings_meet_in_their_parent(buffer: Buffer) -> None:
+    buffer.set_transform_static(transform("base", "lidar", -1.0), "test")
+    found = matrix(buffer.lookup_transform("lidar", "camera", Time(seconds=11)))
+    assert np.allclose(found, matrix(transform("", "", 1.5, 0.3)))
+
+
+def test_time_zero_is_the_latest_common_time(buffer: Buffer) -> None:
+    found = buffer.lookup_transform("map", "camera", Time())
+    assert found.header.stamp == Time(seconds=11.5).to_msg()
+    assert buffer.lookup_transform("base", "base", Time()).transform.rotation.w == 1.0
+
+
+def test_static_transforms_hold_at_all_times(buffer: Buffer) -> None:
+    assert buffer.can_transform("base", "camera", Time(seconds=9999))
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "seconds", "error", "words"),
+    [
+        ("odom", "camera", 12.1, ExtrapolationException, "into the future"),
+        ("odom", "camera", 9.9, ExtrapolationException, "into the past"),
+        ("odom", "nowhere", 11, LookupException, '"nowhere" passed to .* does not exist'),
+        ("island", "camera", 11, ConnectivityException, "not part of the same tree"),
+        ("island", "camera", 0, ConnectivityException, "not part of the same tree"),
+        ("", "camera", 11, InvalidArgumentException, "cannot be empty"),
+    ],
+)
+def test_what_is_not_known_raises(buffer, target, source, seconds, error, words) -> None:
+    buffer.set_transform(transform("island", "palm", at=11.0), "test")
+    with pytest.raises(error, match=words):
+        buffer.lookup_transform(target, source, Time(seconds=seconds))
+    assert not buffer.can_transform(target, source, Time(seconds=seconds))
+
+
+def test_what_is_older_than_the_cache_is_forgotten(buffer: Buffer) -> None:
+    buffer.set_transform(transform("odom", "base", at=21.0), "test")
+    assert buffer.can_transform("odom", "base", Time(seconds=12))
+    with pytest.raises(ExtrapolationException, match="earliest data is at time 12"):
+        buffer.lookup_transform("odom", "base", Time(seconds=11))
+
+
+def test_useless_transforms_are_left_out(buffer: Buffer) -> None:
+    bad = transform("odom", "bad", at=1.0)
+    bad.transform.rotation.w = 0.0
+    for message in (bad, transform("a", "a"), transform("", "b"), transform("c", "d", math.nan)):
+        buffer.set_transform(message, "test")
+    assert not {"bad", "a", "b", "d"} & set(buffer._tree.frames())
+
+
+def test_rotation_takes_the_shorter_way() -> None:
+    buffer = Buffer()
+    buffer.set_transform(transform("a", "b", yaw=math.radians(170), at=1.0), "test")
+    buffer.set_transform(transform("a", "b", yaw=math.radians(-170), at=2.0), "test")
+    found = matrix(buffer.lookup_transform("a", "b", Time(seconds=1.5)))
+    assert np.allclose(found[:2, :2], [[-1, 0], [0, -1]])
+
+
+def test_waiting_ends_when_the_transform_comes(buffer: Buffer) -> None:
+    late = transform("odom", "base", 3.0, at=13.0)
+    threading.Timer(0.1, buffer.set_transform, [late, "test"]).start()
+    found = buffer.lookup_transform("odom", "base", Time(seconds=13), Duration(seconds=5))
+    assert found.transform.translation.x == 3.0
+    with pytest.raises(ExtrapolationException):
+        buffer.lookup_transform("odom", "base", Time(seconds=14), Duration(seconds=0.05))
+
+
+def test_lookup_over_two_times(buffer: Buffer) -> None:
+    found = buffer.lookup_transform_full(
+        "base", Time(seconds=12), "base", Time(seconds=10), "odom"
+    )
+    expected = np.linalg.inv(matrix(transform("odom", "base", 2.0, math.pi / 2)))
+    assert np.allclose(matrix(found), expected)
+
+
+def test_broadcasters_reach_a_late_listener(ros) -> None:
+    sender = ros.node("sender")
+    static = StaticTransformBroadcaster(sender)
+    static.sendTransform(transform("base", "camera", 0.5))
+    static.sendTransform([transform("base", "lidar", -0.5)])
+    second = StaticTransformBroadcaster(ros.node("second"))
+    second.sendTransform(transform("base", "imu", 0.1))
+    buffer = Buffer()
+    TransformListener(buffer, ros.node("listener"))
+    known = lambda: {"camera", "lidar", "imu"} <= set(buffer._tree.frames())  # noqa: E731
+    assert ros.spin_until(known)
+    moving = TransformBroadcaster(sender)
+    moving.sendTransform([transform("odom", "base", 1.0, at=5.0)])
+    assert ros.spin_until(lambda: buffer.can_transform("odom", "camera", Time()))
+
+
+def test_the_publisher_takes_old_and_new_arguments() -> None:
+    new = parse("--x 1 --yaw 1.5707963267948966 --frame-id a --child-frame-id b".split())
+    old = parse("1 0 0 1.5707963267948966 0 0 a b".split())
+    quaternion = parse("1 0 0 0 0 0.7071067811865476 0.7071067811865476 a b".split())
+    assert np.allclose(matrix(new), matrix(transform("a", "b", 1.0, math.pi / 2)))
+    assert np.allclose(matrix(old), matrix(new)) and np.allclose(matrix(quaternion), matrix(new))
+    assert (new.header.frame_id, new.child_frame_id) == ("a", "b")
+    with pytest.raises(SystemExit):
+        parse("--qw 1 --yaw 1 --frame-id a --child-frame-id b".split())
