@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ace_ros.data.camera_info import camera_of_info
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
-from ace_ros.nodes.conversions import camera_of_info
 
 
 class CameraSource:

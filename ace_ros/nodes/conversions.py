@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between ROS messages and the core's types: transforms, cameras, poses, point clouds.
+"""Between ROS messages and the core's types: transforms, poses, point clouds.
 
 Messages are read and filled by their attributes only, so nothing here imports ROS. Transforms are
 (4, 4) float64 tensors; `T_a_b` is the message with frame_id a and child_frame_id b.
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, skew, to_quaternion
 
@@ -81,72 +80,6 @@ def fill_covariance(message: Any, covariance: Tensor) -> Any:
     """Write a covariance (6, 6) into the field of a geometry_msgs/PoseWithCovariance."""
     message.covariance = covariance.reshape(36).tolist()
     return message
-
-
-def camera_of_info(info: Any, rectified: bool = False) -> Camera:
-    """Return the camera of a sensor_msgs/CameraInfo, for images of the size that it implies.
-
-    Region of interest and binning are applied. `rectified` takes P, without distortion, in place
-    of K and D. Raises CameraError with what was found and what was expected.
-    """
-    matrix = np.asarray(info.p if rectified else info.k, dtype=np.float64)
-    name = "P" if rectified else "K"
-    if not np.any(matrix):
-        raise CameraError(f"camera_info has an all-zero {name}: the camera is not calibrated")
-    K = matrix.reshape(3, -1)[:, :3]
-    width, height = int(info.width), int(info.height)
-    if width < 1 or height < 1:
-        raise CameraError(f"camera_info says {width}x{height} pixels; expected the size of the images")
-    model, distortion = ("pinhole", None) if rectified else _distortion(info)
-    camera = Camera(torch.from_numpy(K.copy()), (width, height), model, distortion)
-    return _bin(_crop(camera, info.roi), int(info.binning_x), int(info.binning_y))
-
-
-def _distortion(info: Any) -> tuple[str, Tensor | None]:
-    d = torch.tensor([float(value) for value in info.d], dtype=torch.float64)
-    name = info.distortion_model
-    if not bool((d != 0).any()):  # drivers without distortion leave model and D empty, or D zero
-        return "pinhole", None
-    if name == "plumb_bob":
-        return name, d
-    if name in ("equidistant", "fisheye"):
-        return "equidistant", d
-    if name == "rational_polynomial":
-        if bool((d[8:] != 0).any()):
-            raise CameraError(
-                f"camera_info has {len(d)} coefficients of rational_polynomial with thin prism or tilt; "
-                "expected the first 8 alone; rectify the images and set the parameter rectified"
-            )
-        return name, d[:8]
-    raise CameraError(
-        f"camera_info has the distortion model {name!r}; expected plumb_bob, rational_polynomial or "
-        "equidistant; rectify the images and set the parameter rectified"
-    )
-
-
-def _crop(camera: Camera, roi: Any) -> Camera:
-    x, y, width, height = int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
-    if width == 0 and height == 0:  # zero means the whole image
-        return camera
-    if width < 1 or height < 1 or x + width > camera.size[0] or y + height > camera.size[1]:
-        raise CameraError(
-            f"camera_info has a region of {width}x{height} at ({x}, {y}), which is not inside "
-            f"{camera.size[0]}x{camera.size[1]}"
-        )
-    K = camera.matrix.clone()
-    K[0, 2] -= x
-    K[1, 2] -= y
-    return Camera(K, (width, height), camera.model, camera.distortion)
-
-
-def _bin(camera: Camera, x: int, y: int) -> Camera:
-    x, y = max(x, 1), max(y, 1)  # 0 means 1
-    width, height = camera.size[0] // x, camera.size[1] // y
-    if width < 1 or height < 1:
-        raise CameraError(f"camera_info has binning {x}x{y} of {camera.size[0]}x{camera.size[1]} pixels")
-    # Binning drops a rest of pixels at the right and the bottom, and averages the others.
-    whole = Camera(camera.matrix, (width * x, height * y), camera.model, camera.distortion)
-    return whole.resize(width, height)
 
 
 def fill_camera_info(info: Any, camera: Camera) -> Any:
