@@ -328,9 +328,33 @@ def test_an_included_file_gets_arguments_and_knows_its_folder(run: Run, tmp_path
     source = PythonLaunchDescriptionSource([str(tmp_path), "/inner.launch.py"])
     out = run(IncludeLaunchDescription(source, launch_arguments={"word": "hello"}.items()))[1]
     assert f"[launch.user]: hello in {tmp_path}\n" in out
-    status, out = run(IncludeLaunchDescription(source))
+    # As in ROS 2, a value that the including file happens to have is not enough.
+    status, out = run(SetLaunchConfiguration("word", "x"), IncludeLaunchDescription(source))
     assert status == 1
     assert "Included launch description missing required argument 'word'" in out
+
+
+def test_an_argument_that_a_nested_inclusion_gives_is_not_missing(run: Run, tmp_path: Path) -> None:
+    header = (
+        "from launch import LaunchDescription\n"
+        "from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo\n"
+        "from launch.launch_description_sources import PythonLaunchDescriptionSource\n"
+        "from launch.substitutions import LaunchConfiguration\n"
+        "def generate_launch_description():\n"
+    )
+    inner, outer = tmp_path / "inner.launch.py", tmp_path / "outer.launch.py"
+    inner.write_text(
+        f"{header}    return LaunchDescription([DeclareLaunchArgument('word'),\n"
+        "        LogInfo(msg=['word: ', LaunchConfiguration('word')])])\n"
+    )
+    outer.write_text(
+        f"{header}    source = PythonLaunchDescriptionSource({str(inner)!r})\n"
+        "    include = IncludeLaunchDescription(source, launch_arguments=[('word', 'given')])\n"
+        "    return LaunchDescription([include])\n"
+    )
+    status, out = run(IncludeLaunchDescription(PythonLaunchDescriptionSource(str(outer))))
+    assert status == 0
+    assert "word: given" in out
 
 
 def test_a_file_that_is_no_launch_file_is_named(run: Run, tmp_path: Path) -> None:

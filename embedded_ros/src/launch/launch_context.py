@@ -122,7 +122,7 @@ class LaunchContext:
             return True
         if not self._completion_futures:
             return False
-        self._wake.clear()
+        self._wake = asyncio.Event()  # of this loop
         wake = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait(

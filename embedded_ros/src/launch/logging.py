@@ -49,15 +49,20 @@ class LogFolder:
         """Append a line with the time in seconds since 1970."""
         if self.path is None:
             return
-        if file_name not in self._files:
-            self._files[file_name] = (self.path / file_name).open("a", encoding="utf-8")
-        self._files[file_name].write(f"{time.time():.7f} {line}\n")
-        self._files[file_name].flush()
+        try:
+            if file_name not in self._files:
+                self._files[file_name] = (self.path / file_name).open("a", encoding="utf-8")
+            self._files[file_name].write(f"{time.time():.7f} {line}\n")
+            self._files[file_name].flush()
+        except OSError as error:
+            print_line(f"[WARNING] [launch]: cannot write to '{self.path}', no more logs: {error}")
+            self.close()
 
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # a full disk, which was reported before
+                file.close()
         self._files.clear()
         self.path = None
 

@@ -91,9 +91,11 @@ class IncludeLaunchDescription(Action):
         """Return the arguments' settings and the description; raise where one is missing."""
         description = self.launch_description_source.get_launch_description(context)
         given = [perform_text(context, name) for name, _ in self.launch_arguments]
-        for argument in description.get_launch_arguments():
+        declared = description.get_launch_arguments_with_include_launch_description_actions()
+        for argument, includes in declared:
             needed = argument.default_value is None and not argument._conditionally_included
-            if needed and argument.name not in [*given, *context.launch_configurations]:
+            nested = [name for include in includes for name, _ in include.launch_arguments]
+            if needed and argument.name not in [*given, *nested]:
                 raise RuntimeError(
                     f"Included launch description missing required argument '{argument.name}' "
                     f"(description: '{argument.description}'), given: [{', '.join(given)}]"
