@@ -132,4 +132,5 @@ def stretch_to_8_bit(image: np.ndarray) -> np.ndarray:
     step = min(image.shape[:2]) // 120 | 1  # odd, to meet all colours of a Bayer pattern
     low, high = np.percentile(image[::step, ::step], (1.0, 99.0))
     scale = 255.0 / max(high - low, 255.0)  # a range of 8 bits or less is not stretched further
-    return np.clip((image.astype(np.float32) - low) * scale + 0.5, 0, 255).astype(np.uint8)
+    stretched = (image.astype(np.float32) - low) * scale + 0.5
+    return np.asarray(stretched.clip(0, 255), np.uint8)
