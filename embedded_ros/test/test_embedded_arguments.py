@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from embedded_ros import arguments, names
 from embedded_ros.arguments import ArgumentError
 from rclpy.exceptions import InvalidNodeNameException, InvalidTopicNameException

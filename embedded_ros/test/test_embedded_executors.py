@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import (
     ExternalShutdownException,
@@ -167,9 +168,7 @@ def test_a_service_may_be_called_inside_a_callback(ros) -> None:
         response.message = "deep"
         return response
 
-    node.create_service(
-        Trigger, "inner", answer, callback_group=MutuallyExclusiveCallbackGroup()
-    )
+    node.create_service(Trigger, "inner", answer, callback_group=MutuallyExclusiveCallbackGroup())
     assert inner.wait_for_service(5.0)
     once = node.create_timer(
         0.01, lambda: (once.cancel(), answers.append(inner.call(Trigger.Request(), 5.0).message))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.time import Time
@@ -142,9 +143,7 @@ def test_waiting_ends_when_the_transform_comes(buffer: Buffer) -> None:
 
 
 def test_lookup_over_two_times(buffer: Buffer) -> None:
-    found = buffer.lookup_transform_full(
-        "base", Time(seconds=12), "base", Time(seconds=10), "odom"
-    )
+    found = buffer.lookup_transform_full("base", Time(seconds=12), "base", Time(seconds=10), "odom")
     expected = np.linalg.inv(matrix(transform("odom", "base", 2.0, math.pi / 2)))
     assert np.allclose(matrix(found), expected)
 

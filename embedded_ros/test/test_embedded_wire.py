@@ -6,6 +6,7 @@ import time
 
 import pytest
 import zenoh
+
 from embedded_ros import router, wire
 from embedded_ros.definitions import type_hash
 from embedded_ros.link import direct
