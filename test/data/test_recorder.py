@@ -170,14 +170,14 @@ def die_at(step):
 
 record(SceneRecorder(folder), 0, 1)
 known = 1
-for trial in range(60):
+for trial in range(40):
     child = os.fork()
     if child == 0:
-        if trial < 40:
+        if trial < 30:
             die_at(trial + 1)
         recorder = SceneRecorder(folder)
         record(recorder, recorder.frames, 100_000)
-    if trial >= 40:
+    if trial >= 30:
         time.sleep(rng.uniform(0.01, 0.06))
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -199,5 +199,5 @@ def test_a_killed_recorder_leaves_a_scene_that_loads_and_goes_on(tmp_path: Path)
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) > 20  # the recorders got on between their deaths
+    assert int(run.stdout) > 10  # the recorders got on between their deaths
     assert len(load_scene(tmp_path).frames) == SceneRecorder(tmp_path).frames == int(run.stdout)
