@@ -128,6 +128,12 @@ def _add_imports(subparsers: Any) -> None:
     parser.add_argument("kind", choices=DATASETS, metavar="KIND", help=", ".join(DATASETS))
     parser.add_argument("source", type=Path, metavar="SRC")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SCENE")
+    parser.add_argument(
+        "--focal-px", type=float, default=0.0, help="replaces the data set's focal length (0: keep it)"
+    )
+    parser.add_argument(
+        "--test-share", type=float, default=0.2, help="share kept for testing where the data set has no split"
+    )
 
 
 

@@ -157,12 +157,11 @@ def run_import_bag(options: argparse.Namespace) -> None:
 def run_import_dataset(options: argparse.Namespace) -> None:
     """Turn a public data set into a scene folder."""
     from ace_ros.data.importers import import_dataset
-    from ace_ros.data.scene import load_scene
 
-    import_dataset(options.kind, options.source, options.output)
-    for split in ("train", "test"):
-        if (options.output / split).is_dir():
-            print(f"{options.output / split}: {len(load_scene(options.output, split).frames)} frames")
+    counts = import_dataset(
+        options.kind, options.source, options.output, options.focal_px, options.test_share
+    )
+    print(f"{options.output}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
 @contextmanager
