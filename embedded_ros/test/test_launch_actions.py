@@ -379,7 +379,7 @@ def test_arguments_of_a_description_include_nested_and_conditional_ones() -> Non
             DeclareLaunchArgument("plain", description="A plain one"),
             GroupAction([nested], condition=IfCondition("true")),
             DeclareLaunchArgument("plain", description="Hidden by the first"),
-            RegisterEventHandler(OnShutdown(on_shutdown=[DeclareLaunchArgument("late")])),
+            RegisterEventHandler(OnProcessExit(on_exit=[DeclareLaunchArgument("late")])),
         ]
     )
     arguments = {argument.name: argument for argument in description.get_launch_arguments()}
@@ -400,12 +400,14 @@ def test_substitutions_give_text(tmp_path: Path) -> None:
     assert text(TextSubstitution(text="plain")) == "plain"
     assert text(LaunchConfiguration(["na", "me"])) == "value"
     assert text(LaunchConfiguration("unset", default=["a", 1])) == "a1"
-    assert text(PathJoinSubstitution(["/a", ["b", TextSubstitution(text="c")], "d"])) == "/a/bc/d"
+    assert text(PathJoinSubstitution(["/a", TextSubstitution(text="b"), "c"])) == "/a/b/c"
     assert text(EnvironmentVariable("HOME")) == os.environ["HOME"]
     with pytest.raises(RuntimeError, match="launch configuration 'unset' does not exist"):
         text(LaunchConfiguration("unset"))
     with pytest.raises(RuntimeError, match="environment variable 'NOT_SET_HERE' does not exist"):
         text(EnvironmentVariable("NOT_SET_HERE"))
+    with pytest.raises(TypeError, match="expected text or a substitution"):
+        PathJoinSubstitution(["/a", ["b", "c"]])
     with pytest.raises(RuntimeError, match="outside of a launch file"):
         text(ThisLaunchFileDir())
 
@@ -444,7 +446,7 @@ def test_python_expressions_do_not_run_foreign_code(expression: str) -> None:
 
 
 def test_python_expressions_may_use_the_modules_that_the_launch_file_lists() -> None:
-    join = PythonExpression("os.path.join('a', 'b')", python_modules=["os.path"])
+    join = PythonExpression("os.path.join('a', 'b')", python_modules=["os"])
     assert join.perform(LaunchContext()) == "a/b"
 
 

@@ -45,9 +45,7 @@ def evaluate(expression: str, module_names: Iterable[str] = ()) -> object:
     for module_name in module_names:
         if module_name == "math":
             names.update({k: v for k, v in vars(math).items() if not k.startswith("_")})
-        importlib.import_module(module_name)
-        top = module_name.partition(".")[0]
-        names[top] = importlib.import_module(top)
+        names[module_name] = importlib.import_module(module_name)
     try:
         return eval(compile(tree, "<launch expression>", "eval"), names)  # checked node by node
     except NameError as error:

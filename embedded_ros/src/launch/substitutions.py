@@ -78,18 +78,18 @@ class LaunchConfiguration(Substitution):
 
 
 class PathJoinSubstitution(Substitution):
-    """Parts of a path, joined; each part may itself be a list."""
+    """Parts of a path, joined."""
 
-    def __init__(self, substitutions: Iterable[SomeSubstitutionsType]) -> None:
-        self.substitutions = [normalize_to_list_of_substitutions(part) for part in substitutions]
+    def __init__(self, substitutions: Iterable[str | Substitution]) -> None:
+        self.substitutions = normalize_to_list_of_substitutions(substitutions)
 
     def describe(self) -> str:
         """Return the parts."""
-        return f"PathJoin('{' + '.join(_describe(part) for part in self.substitutions)}')"
+        return f"PathJoin('{_describe(self.substitutions)}')"
 
     def perform(self, context: LaunchContext) -> str:
         """Return the path."""
-        return os.path.join(*(perform_substitutions(context, part) for part in self.substitutions))
+        return os.path.join(*(context.perform_substitution(part) for part in self.substitutions))
 
 
 class PythonExpression(Substitution):

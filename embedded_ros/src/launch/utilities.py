@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 
 def normalize_to_list_of_substitutions(subject: SomeSubstitutionsType) -> list[Substitution]:
-    """Return text, a substitution, a path or an iterable of these as a list of substitutions."""
+    """Return text, a substitution, a path or an iterable of these as a list of substitutions.
+
+    A list within the list is a TypeError, as it is in ROS 2 up to Jazzy.
+    """
     from launch.substitutions import TextSubstitution  # it needs this module
 
-    if isinstance(subject, Substitution):
-        return [subject]
-    if isinstance(subject, str | PathLike):
-        return [TextSubstitution(text=str(subject))]
-    if isinstance(subject, Iterable):
-        return [part for item in subject for part in normalize_to_list_of_substitutions(item)]
-    raise TypeError(f"expected text or substitutions, got {subject!r}")
+    def normalize(item: object) -> Substitution:
+        if isinstance(item, Substitution):
+            return item
+        if isinstance(item, str | PathLike):
+            return TextSubstitution(text=str(item))
+        raise TypeError(f"expected text or a substitution, got {item!r}")
+
+    if isinstance(subject, Iterable) and not isinstance(subject, str):
+        return [normalize(item) for item in subject]
+    return [normalize(subject)]
 
 
 def perform_substitutions(context: LaunchContext, substitutions: Iterable[Substitution]) -> str:
