@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -19,8 +20,8 @@ import pytest
 
 # A real ROS 2 has its own tests; these are about the runtime in this folder.
 SOURCE = Path(__file__).parents[1] / "src"
-rclpy = pytest.importorskip("rclpy")
-EMBEDDED = SOURCE in Path(rclpy.__file__).resolve().parents
+RCLPY = importlib.util.find_spec("rclpy")
+EMBEDDED = RCLPY is not None and SOURCE in Path(RCLPY.origin).resolve().parents
 collect_ignore_glob = [] if EMBEDDED else ["test_*.py"]
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
+from ._ranges import outside_floats, outside_integers
 from .exceptions import (
     InvalidParameterException,
     InvalidParameterTypeException,
@@ -298,9 +298,9 @@ class Parameters:
                 f"got '{parameter.type_}'"
             )
         if parameter.type_ is Parameter.Type.INTEGER and descriptor.integer_range:
-            return _outside_integers(parameter, descriptor.integer_range[0])
+            return outside_integers(parameter, descriptor.integer_range[0])
         if parameter.type_ is Parameter.Type.DOUBLE and descriptor.floating_point_range:
-            return _outside_floats(parameter, descriptor.floating_point_range[0])
+            return outside_floats(parameter, descriptor.floating_point_range[0])
         return None
 
 
@@ -310,37 +310,3 @@ def _is_below(name: str, prefix: str, depth: int) -> bool:
     start = f"{prefix}{PARAMETER_SEPARATOR_STRING}" if prefix else ""
     rest = name.removeprefix(start)
     return name.startswith(start) and (depth == 0 or rest.count(".") < depth)
-
-
-def _outside_integers(parameter: Parameter, bounds: Any) -> str | None:
-    value = parameter.value
-    low, high = sorted((bounds.from_value, bounds.to_value))
-    if not low <= value <= high:
-        return f"Parameter {parameter.name} out of range. Min: {low}, Max: {high}, value: {value}"
-    if bounds.step and value != high and (value - low) % bounds.step:
-        return (
-            f"The parameter value for {parameter.name} is not a valid step. "
-            f"Min: {low}, max: {high}, value: {value}, step: {bounds.step}"
-        )
-    return None
-
-
-def _outside_floats(parameter: Parameter, bounds: Any) -> str | None:
-    value = parameter.value
-    low, high = sorted((bounds.from_value, bounds.to_value))
-    if _close(value, low) or _close(value, high):
-        return None
-    if not low <= value <= high:
-        return f"Parameter {parameter.name} out of range. Min: {low}, Max: {high}, value: {value}"
-    if bounds.step:
-        steps = round((value - low) / bounds.step)
-        if not _close(low + steps * bounds.step, value):
-            return (
-                f"The parameter value for {parameter.name} is not close enough to a valid step. "
-                f"Min: {low}, max: {high}, value: {value}, step: {bounds.step}"
-            )
-    return None
-
-
-def _close(left: float, right: float) -> bool:
-    return math.isclose(left, right, rel_tol=1e-6)

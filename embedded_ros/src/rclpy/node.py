@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from embedded_ros import arguments, names, wire
 
+from ._graph_queries import GraphQueries
 from ._parameters import Parameters
 from .callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from .client import Client
@@ -32,13 +33,12 @@ from .service import Service
 from .subscription import Subscription
 from .time_source import TimeSource
 from .timer import Timer
-from .topic_endpoint_info import TopicEndpointInfo
 from .utilities import get_default_context
 
 T = TypeVar("T", Publisher, Subscription, Service, Client, Timer)
 
 
-class Node(Parameters):
+class Node(GraphQueries, Parameters):
     """A node: a name under which publishers, subscriptions, services and parameters live."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Node(Parameters):
         self._name, self._namespace = self._resolve_own_name(node_name, namespace or "")
         overrides = self._arguments.overrides(self.get_fully_qualified_name())
         overrides.update({p.name: p for p in parameter_overrides or []})
-        super().__init__(overrides, allow_undeclared_parameters)
+        Parameters.__init__(self, overrides, allow_undeclared_parameters)
 
         self._logger = get_logger(self.get_fully_qualified_name().strip("/").replace("/", "."))
         self._clock = ROSClock()
@@ -270,44 +270,6 @@ class Node(Parameters):
         """Return the timers."""
         return iter(list(self._timers))
 
-    # Who else is there
-
-    def count_publishers(self, topic_name: str) -> int:
-        """Return the number of publishers of a topic."""
-        return len(self.get_publishers_info_by_topic(topic_name))
-
-    def count_subscribers(self, topic_name: str) -> int:
-        """Return the number of subscriptions to a topic."""
-        return len(self.get_subscriptions_info_by_topic(topic_name))
-
-    def get_publishers_info_by_topic(
-        self, topic_name: str, no_mangle: bool = False
-    ) -> list[TopicEndpointInfo]:
-        """Return node, type and QoS of each publisher of a topic."""
-        return self._endpoints(wire.PUBLISHER, topic_name)
-
-    def get_subscriptions_info_by_topic(
-        self, topic_name: str, no_mangle: bool = False
-    ) -> list[TopicEndpointInfo]:
-        """Return node, type and QoS of each subscription to a topic."""
-        return self._endpoints(wire.SUBSCRIPTION, topic_name)
-
-    def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
-        """Return the topics with their types."""
-        return self._context.link.graph.names_and_types(wire.PUBLISHER, wire.SUBSCRIPTION)
-
-    def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
-        """Return the services with their types."""
-        return self._context.link.graph.names_and_types(wire.SERVICE)
-
-    def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
-        """Return the nodes as (name, namespace)."""
-        return [(e.node, e.namespace) for e in self._context.link.graph.find(wire.NODE)]
-
-    def get_node_names(self) -> list[str]:
-        """Return the names of the nodes."""
-        return [name for name, _ in self.get_node_names_and_namespaces()]
-
     # For the executor
 
     @property
@@ -346,10 +308,6 @@ class Node(Parameters):
         entity.destroy()
         self._wake_executor()
         return True
-
-    def _endpoints(self, kind: str, topic_name: str) -> list[TopicEndpointInfo]:
-        found = self._context.link.graph.find(kind, self.resolve_topic_name(topic_name))
-        return [TopicEndpointInfo.from_entity(entity) for entity in found]
 
     def _resolve_own_name(self, name: str, namespace: str) -> tuple[str, str]:
         """Return name and namespace after the command line's __node and __ns rules."""
