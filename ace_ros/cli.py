@@ -79,7 +79,11 @@ def _add_map(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MAP", help="NAME.safetensors")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="standard")
     parser.add_argument(
-        "--time-budget", type=float, default=0.0, metavar="S", help="train exactly S seconds (0: the preset's)"
+        "--time-budget",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="train exactly S seconds (0: the preset's)",
     )
     parser.add_argument("--encoder", metavar="NAME", help="shipped encoder, or path of an encoder file")
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
@@ -91,7 +95,11 @@ def _add_map(subparsers: Any) -> None:
 
 def _add_eval(subparsers: Any) -> None:
     parser = _command(
-        subparsers, "eval", commands.run_eval, "Localize the test images; print figures against ground truth.", True
+        subparsers,
+        "eval",
+        commands.run_eval,
+        "Localize the test images; print figures against ground truth.",
+        True,
     )
     parser.add_argument("scene", type=Path, metavar="SCENE")
     parser.add_argument("map", type=Path, metavar="MAP")
@@ -100,7 +108,9 @@ def _add_eval(subparsers: Any) -> None:
 
 
 def _add_localize(subparsers: Any) -> None:
-    parser = _command(subparsers, "localize", commands.run_localize, "Print the poses of single images.", True)
+    parser = _command(
+        subparsers, "localize", commands.run_localize, "Print the poses of single images.", True
+    )
     parser.add_argument("map", type=Path, metavar="MAP")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     parser.add_argument(
@@ -118,12 +128,18 @@ def _add_info(subparsers: Any) -> None:
 
 
 def _add_imports(subparsers: Any) -> None:
-    parser = _command(subparsers, "import-bag", commands.run_import_bag, "Turn a rosbag into a scene folder.", False)
+    parser = _command(
+        subparsers, "import-bag", commands.run_import_bag, "Turn a rosbag into a scene folder.", False
+    )
     parser.add_argument("bag", type=Path, metavar="BAG")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SCENE")
     _add_options(parser, BagConfig)
     parser = _command(
-        subparsers, "import-dataset", commands.run_import_dataset, "Turn a public data set into a scene folder.", False
+        subparsers,
+        "import-dataset",
+        commands.run_import_dataset,
+        "Turn a public data set into a scene folder.",
+        False,
     )
     parser.add_argument("kind", choices=DATASETS, metavar="KIND", help=", ".join(DATASETS))
     parser.add_argument("source", type=Path, metavar="SRC")
@@ -134,8 +150,6 @@ def _add_imports(subparsers: Any) -> None:
     parser.add_argument(
         "--test-share", type=float, default=0.2, help="share kept for testing where the data set has no split"
     )
-
-
 
 
 def _add_options(parser: argparse.ArgumentParser, config: type) -> None:

@@ -15,6 +15,7 @@ from ace_ros.data.simulated_room import write_simulated_scene
 from ace_ros.training.trainer import Progress, train_map
 from support import SMALL, Trained
 
+
 def pytest_report_header() -> list[str]:
     """Say what the tests run on."""
     try:

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"relocalizer", "training"},
     {"plots", "progress"},
     {"evaluate"},
-    {"commands"},
+    {"commands", "demo_report"},
     {"cli", "nodes"},
     {"__main__"},
 ]
@@ -91,7 +91,9 @@ def test_ros_is_imported_only_by_the_nodes(path: Path) -> None:
         assert not name.startswith(("ace_ros.msg", "ace_ros.srv")), f"{path} imports {name}"
 
 
-def test_the_check_sees_absolute_and_relative_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_sees_absolute_and_relative_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
     path = tmp_path / "geometry" / "se3.py"
     path.parent.mkdir()

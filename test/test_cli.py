@@ -104,8 +104,19 @@ def test_progress_lines_are_json_and_end_with_the_result(simulated_scene: Path, 
 def test_an_interrupted_training_leaves_no_map(
     simulated_scene: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:
-    command = [sys.executable, "-m", "ace_ros", "map", simulated_scene, "-o", tmp_path / "m", "--progress-json"]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "ace_ros",
+        "map",
+        simulated_scene,
+        "-o",
+        tmp_path / "m",
+        "--progress-json",
+    ]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     process.stdout.readline()  # the first view is encoded
     time.sleep(0.2)
@@ -152,9 +163,7 @@ def test_wrong_scenes_and_outputs_are_refused(simulated_scene: Path, tmp_path: P
     assert "no pose for" in refused("map", broken, "-o", tmp_path / "m")
 
 
-@pytest.mark.parametrize(
-    "command", ["", "map", "eval", "localize", "info", "import-bag", "import-dataset"]
-)
+@pytest.mark.parametrize("command", ["", "map", "eval", "localize", "info", "import-bag", "import-dataset"])
 def test_every_command_explains_itself(command: str) -> None:
     done = run(*([command] if command else []), "--help")
     assert done.returncode == 0 and "--help" in done.stdout

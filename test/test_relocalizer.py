@@ -50,7 +50,9 @@ def test_an_image_of_another_size_gives_the_same_pose(
     assert bool(found.ok[0]) and float(metres) < 0.25 and float(radians.rad2deg()) < 5.0
 
 
-def test_colour_grey_and_batched_images_give_the_same_answer(relocalizer: Relocalizer, trained: Trained) -> None:
+def test_colour_grey_and_batched_images_give_the_same_answer(
+    relocalizer: Relocalizer, trained: Trained
+) -> None:
     frames = load_scene(trained.scene).frames[5:7]
     grey = np.stack([read_grey(f.image_path) for f in frames])
     single = relocalizer.predict(grey[0], frames[0].camera)

@@ -70,6 +70,11 @@ def test_pose_errors_and_recall_count_missing_poses_as_misses() -> None:
     T_found[2, :3, :3] = se3.so3_exp(torch.tensor([0.0, math.radians(3.0), 0.0], dtype=torch.float64))
     T_found[3] = math.nan
     metres, radians = pose_error(T_found, T_true)
-    assert recall(metres, radians) == {"10cm_5deg": 0.75, "5cm_5deg": 0.75, "2cm_2deg": 0.25, "1cm_1deg": 0.25}
+    assert recall(metres, radians) == {
+        "10cm_5deg": 0.75,
+        "5cm_5deg": 0.75,
+        "2cm_2deg": 0.25,
+        "1cm_1deg": 0.25,
+    }
     assert median_of_localized(metres) == 0.0
     assert math.isnan(median_of_localized(metres[3:]))

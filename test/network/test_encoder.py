@@ -39,13 +39,13 @@ def test_moving_the_image_by_a_cell_moves_the_features_by_a_cell(encoder: Encode
     features = encoder(image)
     moved = encoder(torch.roll(image, (8, 8), (2, 3)))
     inside = slice(8, -8)
-    torch.testing.assert_close(
-        features[..., 7:-9, 7:-9], moved[..., inside, inside], atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(features[..., 7:-9, 7:-9], moved[..., inside, inside], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (481, 643), (487, 647)])
-def test_features_have_unit_variance_and_one_cell_per_full_stride(encoder: Encoder, size: tuple[int, int]) -> None:
+def test_features_have_unit_variance_and_one_cell_per_full_stride(
+    encoder: Encoder, size: tuple[int, int]
+) -> None:
     features = encoder(torch.rand(2, 1, *size))
     assert features.shape == (2, 16, size[0] // 8, size[1] // 8)
     assert len(cell_centres(*size, 8)) == features[0, 0].numel()
@@ -129,7 +129,9 @@ def test_the_homography_of_a_pair_takes_points_of_the_first_view_to_the_second()
     u, v = q[:2] / q[2]
     inside = (u > 5) & (u < 154) & (v > 5) & (v < 154)
     # Border reflections make brightness ambiguous outside the photo; most points are inside.
-    difference = np.abs(first[y, x][inside] - second[v[inside].round().astype(int), u[inside].round().astype(int)])
+    difference = np.abs(
+        first[y, x][inside] - second[v[inside].round().astype(int), u[inside].round().astype(int)]
+    )
     assert inside.sum() >= 8
     assert np.median(difference) < 0.02
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -54,7 +55,9 @@ def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_th
     torch.testing.assert_close(result.loss, expected, atol=1e-2, rtol=0)
     # Behind the camera: exactly on the ray but at depth -2, so 12 m short of the 10 m target.
     ray = (torch.cat([pixels, torch.ones(90, 1)], -1)[:, None] @ views.K_inverse[image].transpose(1, 2))[:, 0]
-    T_map_camera = inverse(torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1))
+    T_map_camera = inverse(
+        torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1)
+    )
     behind = transform(T_map_camera[image], (-2.0 * ray)[:, None])[:, 0]
     result = reprojection_loss(behind, pixels, image, views, 0.5, CONFIG)
     assert not result.valid.any()
@@ -64,7 +67,9 @@ def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_th
 def test_the_first_phase_pulls_everything_to_the_ray(scene: tuple) -> None:
     points, pixels, image, views = scene
     config = replace(CONFIG, ray_share=0.2, ray_depth_m=3.0)
-    T_map_camera = inverse(torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1))
+    T_map_camera = inverse(
+        torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1)
+    )
     ray = (torch.cat([pixels, torch.ones(90, 1)], -1)[:, None] @ views.K_inverse[image].transpose(1, 2))[:, 0]
     there = transform(T_map_camera[image], (3.0 * ray)[:, None])[:, 0]
     assert float(reprojection_loss(there, pixels, image, views, 0.1, config).loss) < 1e-4
@@ -86,8 +91,8 @@ def test_the_curriculum_narrows_slowly_first() -> None:
     widths = [curriculum_width(t / 10, CONFIG) for t in range(11)]
     assert widths[0] == pytest.approx(start + end)
     assert widths[-1] == pytest.approx(end)
-    steps = [a - b for a, b in zip(widths, widths[1:], strict=False)]
-    assert all(b > a for a, b in zip(steps, steps[1:], strict=False))
+    steps = [a - b for a, b in itertools.pairwise(widths)]
+    assert all(b > a for a, b in itertools.pairwise(steps))
 
 
 def test_the_heads_divisor_is_one_at_zero_and_stays_in_its_range() -> None:

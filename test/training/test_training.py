@@ -179,7 +179,9 @@ def test_the_maps_cloud_lies_inside_the_room(trained: Trained) -> None:
 
 
 def test_the_same_seed_gives_the_same_map(simulated_scene: Path) -> None:
-    config = override(TrainingConfig(), {**SMALL, "steps": 8, "buffer_features": 20_000, "views_per_image": 1})
+    config = override(
+        TrainingConfig(), {**SMALL, "steps": 8, "buffer_features": 20_000, "views_per_image": 1}
+    )
     maps = [train_map(load_scene(simulated_scene), config, "cpu")[0] for _ in range(2)]
     for a, b in zip(maps[0].head.parameters(), maps[1].head.parameters(), strict=True):
         assert torch.equal(a, b)
