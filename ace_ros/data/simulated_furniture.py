@@ -66,6 +66,18 @@ def furnish(seed: int, scale: float) -> tuple[list[Face], list[Box]]:
     return [_lit(face, boxes) for face in faces], boxes
 
 
+def outlines(seed: int) -> list[np.ndarray]:
+    """Return what of a room is seen on a floor plan: polygons (4, 3), the room itself first."""
+    x, y = SIZE[0] / 2, SIZE[1] / 2
+    standing = [box for box in _arrange(np.random.default_rng(seed)) if box.base < 1.5]
+    shapes = [np.array([[-x, -y, 0.0], [x, -y, 0.0], [x, y, 0.0], [-x, y, 0.0]])]
+    for box in standing:
+        dx, dy = box.size[0] / 2, box.size[1] / 2
+        corners = np.array([[-dx, -dy, 0, 1], [dx, -dy, 0, 1], [dx, dy, 0, 1], [-dx, dy, 0, 1.0]])
+        shapes.append((corners @ box.T_map_box.T)[:, :3])
+    return shapes
+
+
 def _arrange(rng: np.random.Generator) -> list[Box]:
     """Return the furniture: along the walls and as an island in the middle, a lane free between."""
     boxes = [
