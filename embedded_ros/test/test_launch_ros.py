@@ -10,6 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from launch import LaunchContext
+from launch.actions import GroupAction
+from launch.substitutions import LaunchConfiguration, TextSubstitution
+from launch_ros.actions import Node, PushRosNamespace, SetParameter
+from launch_ros.executables import find_executable, list_executables
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue, evaluate_parameters
+from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
 from ament_index_python.packages import (
     PackageNotFoundError,
@@ -18,13 +25,6 @@ from ament_index_python.packages import (
     get_package_share_path,
     get_packages_with_prefixes,
 )
-from launch import LaunchContext
-from launch.actions import GroupAction
-from launch.substitutions import LaunchConfiguration, TextSubstitution
-from launch_ros.actions import Node, PushRosNamespace, SetParameter
-from launch_ros.executables import find_executable, list_executables
-from launch_ros.parameter_descriptions import ParameterFile, ParameterValue, evaluate_parameters
-from launch_ros.substitutions import FindPackagePrefix, FindPackageShare
 
 
 def make_package(prefix: Path, name: str, script: str = "") -> Path:

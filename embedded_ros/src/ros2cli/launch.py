@@ -8,13 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchService, logging
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import (
     PythonLaunchDescriptionSource,
     get_launch_description_from_python_launch_file,
 )
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 # Read by launch itself, so never declared by a launch file.
 _KNOWN_ARGUMENTS = {"emulate_tty", "launch-prefix", "sigkill_timeout", "sigterm_timeout"}

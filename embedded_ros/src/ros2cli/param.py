@@ -8,33 +8,28 @@ import sys
 from typing import Any
 
 import yaml
+from rclpy.node import Node
 
 from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
-from rclpy.node import Node
 from ros2cli.graph import add_discovery_argument, call, cli_node, discover, node_names, require_node
 from ros2cli.verbs import add_verb, add_verbs
 
 # type: (field of ParameterValue, name for `describe`, label for `get`)
 _TYPES = {
-    ParameterType.PARAMETER_BOOL: ("bool_value", "boolean", "Boolean value is:"),
-    ParameterType.PARAMETER_INTEGER: ("integer_value", "integer", "Integer value is:"),
-    ParameterType.PARAMETER_DOUBLE: ("double_value", "double", "Double value is:"),
-    ParameterType.PARAMETER_STRING: ("string_value", "string", "String value is:"),
-    ParameterType.PARAMETER_BYTE_ARRAY: ("byte_array_value", "byte array", "Byte values are:"),
-    ParameterType.PARAMETER_BOOL_ARRAY: (
-        *("bool_array_value", "boolean array", "Boolean values are:"),
-    ),
-    ParameterType.PARAMETER_INTEGER_ARRAY: (
-        *("integer_array_value", "integer array", "Integer values are:"),
-    ),
-    ParameterType.PARAMETER_DOUBLE_ARRAY: (
-        *("double_array_value", "double array", "Double values are:"),
-    ),
-    ParameterType.PARAMETER_STRING_ARRAY: (
-        *("string_array_value", "string array", "String values are:"),
-    ),
+    ParameterType.PARAMETER_BYTE_ARRAY: ("byte_array_value", "byte array", "Byte values are:")
 }
+for _field, _name in (
+    ("bool", "boolean"),
+    ("integer", "integer"),
+    ("double", "double"),
+    ("string", "string"),
+):
+    _scalar = getattr(ParameterType, f"PARAMETER_{_field.upper()}")
+    _array = getattr(ParameterType, f"PARAMETER_{_field.upper()}_ARRAY")
+    _label = _name.capitalize()
+    _TYPES[_scalar] = (f"{_field}_value", _name, f"{_label} value is:")
+    _TYPES[_array] = (f"{_field}_array_value", f"{_name} array", f"{_label} values are:")
 _SCALARS = {
     bool: ParameterType.PARAMETER_BOOL,
     int: ParameterType.PARAMETER_INTEGER,

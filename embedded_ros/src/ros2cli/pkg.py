@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import argparse
 
+from launch_ros.executables import find_executable, list_executables
+
 from ament_index_python.packages import (
     PackageNotFoundError,
     get_package_prefix,
     get_package_share_directory,
     get_packages_with_prefixes,
 )
-from launch_ros.executables import find_executable, list_executables
 from ros2cli.verbs import add_verb, add_verbs
 
 

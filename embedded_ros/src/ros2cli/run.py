@@ -10,8 +10,9 @@ import shlex
 import signal
 import subprocess
 
-from ament_index_python.packages import PackageNotFoundError
 from launch_ros.executables import find_executable
+
+from ament_index_python.packages import PackageNotFoundError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import time
 
+import rclpy
 import yaml
 
-import rclpy
 from ros2cli.graph import (
     absolute,
     add_discovery_argument,

@@ -8,6 +8,7 @@ import argparse
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+
 from ros2cli import topic_echo, topic_pub
 from ros2cli.graph import absolute, add_discovery_argument, cli_node, discover, is_hidden, wait_for
 from ros2cli.verbs import add_verb, add_verbs

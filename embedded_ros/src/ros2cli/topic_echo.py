@@ -13,6 +13,7 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+
 from ros2cli.graph import absolute, add_discovery_argument, cli_node, discover, wait_for
 from ros2cli.messages import get_interface, to_plain, to_yaml
 from ros2cli.verbs import add_verb

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-
 import rclpy
+import yaml
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
 from ros2cli.graph import cli_node, wait_for
 from ros2cli.messages import fill, get_interface
 from ros2cli.verbs import add_verb
