@@ -242,8 +242,8 @@ class Mapper(Node):
 
     def _on_failed(self) -> None:
         self._failure = self._recording.failure
+        self._publish_status()  # before logging: the log may be on the same full disk
         self.get_logger().error(self._failure)
-        self._publish_status()
 
     def _on_trainer(self, trainer: TrainerProcess) -> None:
         outcome = trainer.outcome
@@ -253,8 +253,8 @@ class Mapper(Node):
             self._message = f"map {self._map_name!r}: {outcome.message}"
             if outcome.kind == "failed":
                 self._failure = self._message
-        self.get_logger().info(self._message)
         self._publish_status()
+        self.get_logger().info(self._message)
 
     def _on_timer(self) -> None:
         if self._is_recording():

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test's own place in the ROS graph: node processes, service calls, and a robot that publishes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+import torch
+from geometry_msgs.msg import TransformStamped
+from nav_msgs.msg import Odometry
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
+from ace_ros.geometry.camera import Camera
+from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
+from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_stamp, fill_transform
+from ace_ros.nodes.images import fill_compressed, fill_image
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+START_TIMEOUT_S = 60.0  # a busy machine needs that long to import torch
+T_BASE_CAMERA = from_rotation_translation(
+    torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64),
+    torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64),
+)
+
+
+def wait_for(what: str, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """Return the first true value of a condition; fail saying what was missing."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout:.0f} s: {what}")
+
+
+class NodeProcess:
+    """One of our nodes in a process of its own, in namespace /ace; its output goes to a file."""
+
+    def __init__(self, name: str, log: Path, *arguments: str, **parameters: object) -> None:
+        self.log = log
+        command = [sys.executable, str(SCRIPTS / name), "--ros-args", "-r", "__ns:=/ace", *arguments]
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{key}:={text}"]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def assert_alive(self) -> None:
+        assert self.process.poll() is None, f"the node has ended:\n{self.output}"
+
+    def stop(self) -> int:
+        """Interrupt the node as Ctrl-C does; return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the node did not end:\n{self.output}") from None
+
+    def children(self) -> list[int]:
+        """Return the processes that the node has started."""
+        lists = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in lists for pid in path.read_text().split()]
+
+
+class Graph:
+    """A node of the test, spun in the background."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.node = rclpy.create_node(f"test_{os.getpid()}")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def close(self) -> None:
+        rclpy.try_shutdown()
+        self._thread.join(10.0)
+        self.node.destroy_node()
+
+    def collect(self, kind: type, topic: str, qos: Any = LATCHED) -> list[Any]:
+        """Return a list that every message of a topic is appended to."""
+        messages: list[Any] = []
+        self.node.create_subscription(kind, topic, messages.append, qos)
+        return messages
+
+    def begin_call(self, kind: Any, name: str, **fields: Any) -> Any:
+        """Send a request; return the future."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(timeout_sec=START_TIMEOUT_S), f"there is no service {name}"
+        return client.call_async(kind.Request(**fields))
+
+    def call(self, kind: Any, name: str, timeout: float = 30.0, **fields: Any) -> Any:
+        """Call a service and return the response."""
+        future = self.begin_call(kind, name, **fields)
+        wait_for(f"an answer of {name}", future.done, timeout)
+        return future.result()
+
+
+def texture(seed: int, size: tuple[int, int] = (320, 240)) -> np.ndarray:
+    """Return a sharp BGR picture (H, W, 3) of nothing in particular."""
+    noise = np.random.default_rng(seed).normal(0.0, 80.0, (size[1], size[0], 3))
+    return np.clip(128 + cv2.GaussianBlur(noise, (0, 0), 1.5) * 3, 0, 255).astype(np.uint8)
+
+
+def test_camera(size: tuple[int, int] = (320, 240)) -> Camera:
+    K = [[260.0, 0, size[0] / 2 - 0.5], [0, 260.0, size[1] / 2 - 0.5], [0, 0, 1]]
+    return Camera(torch.tensor(K, dtype=torch.float64), size)
+
+
+def base_at(x: float, yaw: float = 0.0) -> torch.Tensor:
+    """Return T_odom_base of a robot on the floor."""
+    R = so3_exp(torch.tensor([0.0, 0.0, yaw], dtype=torch.float64))
+    return from_rotation_translation(R, torch.tensor([x, 0.0, 0.0], dtype=torch.float64))
+
+
+class Robot:
+    """Publishes what a robot with a camera publishes. Its clock `stamp` only goes on by `tick`."""
+
+    def __init__(self, graph: Graph, camera: Camera | None = None) -> None:
+        node = graph.node
+        self.camera = camera or test_camera()
+        self.stamp = time.time_ns()
+        self.image = node.create_publisher(Image, "/ace/image", 10)
+        self.compressed = node.create_publisher(CompressedImage, "/ace/image/compressed", 10)
+        self.info = node.create_publisher(CameraInfo, "/ace/camera_info", 10)
+        self.odometry = node.create_publisher(Odometry, "/ace/odom", 10)
+        self.tf = node.create_publisher(TFMessage, "/tf", 100)
+        self._static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
+        mount = self._transform("base_link", "camera", T_BASE_CAMERA)
+        self._static.publish(TFMessage(transforms=[mount]))
+
+    def tick(self, seconds: float = 0.1) -> None:
+        self.stamp += int(seconds * 1e9)
+
+    def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
+        transform = TransformStamped(child_frame_id=child)
+        transform.header.frame_id = parent
+        fill_stamp(transform.header.stamp, self.stamp)
+        fill_transform(transform.transform, T)
+        return transform
+
+    def publish_tf(self, T_odom_base: torch.Tensor, parent: str = "odom") -> None:
+        self.tf.publish(TFMessage(transforms=[self._transform(parent, "base_link", T_odom_base)]))
+
+    def publish_odometry(self, T_odom_base: torch.Tensor, frame: str = "odom") -> None:
+        message = Odometry(child_frame_id="base_link")
+        message.header.frame_id = frame
+        fill_stamp(message.header.stamp, self.stamp)
+        fill_pose(message.pose.pose, T_odom_base)
+        self.odometry.publish(message)
+
+    def publish_info(self, **changes: Any) -> None:
+        message = fill_camera_info(CameraInfo(), self.camera)
+        fill_stamp(message.header.stamp, self.stamp)
+        message.header.frame_id = "camera"
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.info.publish(message)
+
+    def publish_image(self, pixels: np.ndarray, compressed: bool = False, **changes: Any) -> None:
+        message = fill_compressed(CompressedImage(), pixels) if compressed else fill_image(Image(), pixels)
+        fill_stamp(message.header.stamp, self.stamp)
+        message.header.frame_id = "camera"
+        for name, value in changes.items():
+            setattr(message, name, value)
+        (self.compressed if compressed else self.image).publish(message)
+
+    def look(self, pixels: np.ndarray, T_odom_camera: torch.Tensor, **changes: Any) -> None:
+        """Publish one image with odometry and calibration, as taken from a place."""
+        self.tick()
+        self.publish_tf(T_odom_camera @ inverse(T_BASE_CAMERA))
+        self.publish_info()
+        self.publish_image(pixels, **changes)
