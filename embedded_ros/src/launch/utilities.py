@@ -8,7 +8,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
-
 from launch.substitution import SomeSubstitutionsType, Substitution
 
 if TYPE_CHECKING:

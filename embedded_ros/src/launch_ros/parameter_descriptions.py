@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from launch.substitution import SomeSubstitutionsType
 from launch.utilities import is_substitution, perform_text, perform_typed
 

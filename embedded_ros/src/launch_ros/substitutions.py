@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from launch.substitution import SomeSubstitutionsType, Substitution
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext

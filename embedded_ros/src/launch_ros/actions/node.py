@@ -12,7 +12,6 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from launch import logging
 from launch.actions import ExecuteProcess
 from launch.substitution import SomeSubstitutionsType
