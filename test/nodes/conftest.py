@@ -21,6 +21,7 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 @pytest.fixture(scope="session")
 def graph() -> Iterator[Graph]:
     """The test's node in the ROS graph."""
+    pytest.importorskip("rclpy")
     from graph import Graph
 
     graph = Graph()
