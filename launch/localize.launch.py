@@ -4,14 +4,13 @@
     ros2 launch ace_ros localize.launch.py map:=kitchen image:=/camera/image_raw rviz:=true
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),

@@ -4,13 +4,12 @@
     ros2 launch ace_ros map.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
