@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,14 +15,13 @@ ROS2 = [sys.executable, "-m", "ros2cli.main"]
 
 
 def environment(folder: Path, domain: int) -> dict[str, str]:
-    """Return an environment with a ROS domain, router, log folder and package prefix of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Return an environment with a ROS domain, a log folder and a package prefix of its own.
+
+    The router is that of conftest.py: a process has one keeper for its place.
+    """
     return {
         **os.environ,
         "AMENT_PREFIX_PATH": str(folder / "prefix"),
-        "EMBEDDED_ROS_ROUTER": f"tcp/127.0.0.1:{port}",
         "ROS_DOMAIN_ID": str(domain),
         "ROS_LOG_DIR": str(folder / "log"),
     }

@@ -94,7 +94,7 @@ def command(
 
     It runs in this process, which saves the start of an interpreter for each command.
     """
-    for name in ("AMENT_PREFIX_PATH", "EMBEDDED_ROS_ROUTER", "ROS_DOMAIN_ID"):
+    for name in ("AMENT_PREFIX_PATH", "ROS_DOMAIN_ID"):
         monkeypatch.setenv(name, env[name])
 
     def run_here(*arguments: str, status: int = 0) -> str:
