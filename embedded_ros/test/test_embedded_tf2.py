@@ -111,7 +111,8 @@ def test_what_is_not_known_raises(buffer, target, source, seconds, error, words)
 
 
 def test_what_is_older_than_the_cache_is_forgotten(buffer: Buffer) -> None:
-    buffer.set_transform(transform("odom", "base", at=21.0), "test")
+    for seconds in (21.0, 22.0):
+        buffer.set_transform(transform("odom", "base", at=seconds), "test")
     assert buffer.can_transform("odom", "base", Time(seconds=12))
     with pytest.raises(ExtrapolationException, match="earliest data is at time 12"):
         buffer.lookup_transform("odom", "base", Time(seconds=11))

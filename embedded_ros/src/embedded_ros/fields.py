@@ -27,6 +27,10 @@ TYPECODES = {
     "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float32": "f",
     "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q", "float64": "d",
 }  # fmt: skip
+TOO_LONG = (
+    "The '{name}' field must be a set or sequence with length <= {size} and each value of type "
+    "'{what}'"
+)
 IDL_NAMES = {"float32": "float", "float64": "double", "bool": "boolean", "byte": "octet"}
 
 
@@ -149,7 +153,7 @@ def _numbers(name: str, type_name: str, base: str, limit: int, default: Any) -> 
                 one(item)
             value = array.array(code, value)
         if limit and len(value) > limit:
-            raise AssertionError(f"The '{name}' field must be a sequence of at most {limit} values")
+            raise AssertionError(TOO_LONG.format(name=name, size=limit, what=base))
         return value
 
     def from_wire(value: np.ndarray) -> array.array[Any]:
@@ -212,9 +216,9 @@ def _list(
             except AssertionError:
                 _require_sequence(name, None, what)
         if fixed and len(value) != size:
-            raise AssertionError(f"The '{name}' field must be a sequence with length {size}")
+            raise AssertionError(f"The '{name}' field must be a set or sequence with length {size}")
         if size and len(value) > size:
-            raise AssertionError(f"The '{name}' field must be a sequence of at most {size} values")
+            raise AssertionError(TOO_LONG.format(name=name, size=size, what=what))
         return value
 
     count = size if fixed else 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import array
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -142,4 +143,4 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return repr(value.tolist()) if hasattr(value, "tolist") else repr(value)
+    return repr(value.tolist()) if isinstance(value, array.array) else repr(value)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ _OPTIONS = {"throttle_duration_sec", "throttle_time_source_type", "skip_first", 
 class _Place:
     """A place in the code that logs with a filter."""
 
+    throttled_s: float = -math.inf
     skipped: bool = False
-    logged_s: float | None = None
+    logged: bool = False
 
 
 class Logger:
@@ -103,14 +105,16 @@ class Logger:
         frame = sys._getframe(3)  # _passes, _log, info() and the like, the place that logs
         place = self._places.setdefault((frame.f_code, frame.f_lasti), _Place())
         now = time.monotonic()
-        if place.logged_s is not None:
-            wait_s = options.get("throttle_duration_sec", 0.0)
-            if options.get("once") or now - place.logged_s < wait_s:
+        if wait_s := options.get("throttle_duration_sec"):
+            if now - place.throttled_s < wait_s:
                 return False
-        elif options.get("skip_first") and not place.skipped:
+            place.throttled_s = now
+        if options.get("skip_first") and not place.skipped:
             place.skipped = True
             return False
-        place.logged_s = now
+        if options.get("once") and place.logged:
+            return False
+        place.logged = True
         return True
 
 

@@ -83,13 +83,6 @@ class Parameter:
         """Return the value, None if not set."""
         return self._value
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Parameter):
-            return NotImplemented
-        return (self.name, self.type_, self.value) == (other.name, other.type_, other.value)
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, {self.type_}, {self.value!r})"
 

@@ -39,20 +39,21 @@ class Track:
         return self._links[-1]
 
     def insert(self, link: Link, keep_ns: int) -> bool:
-        """Add an entry and forget those that are too old; False if it is too old itself."""
+        """Add an entry after forgetting those that are too old; False if it is too old itself."""
         if self.static:
             self._times, self._links = [link.time_ns], [link]
             return True
-        if self._times and link.time_ns < self._times[-1] - keep_ns:
-            return False
+        if self._times:
+            if link.time_ns < self._times[-1] - keep_ns:
+                return False
+            old = bisect_left(self._times, self._times[-1] - keep_ns)
+            del self._times[:old], self._links[:old]
         place = bisect_left(self._times, link.time_ns)
         if place < len(self._times) and self._times[place] == link.time_ns:
             self._links[place] = link
         else:
             self._times.insert(place, link.time_ns)
             self._links.insert(place, link)
-        old = bisect_left(self._times, self._times[-1] - keep_ns)
-        del self._times[:old], self._links[:old]
         return True
 
     def at(self, time_ns: int) -> Link:
@@ -197,4 +198,4 @@ def _unconnected(target: str, source: str) -> ConnectivityException:
 
 
 def _seconds(time_ns: int) -> str:
-    return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
+    return f"{time_ns / 1e9:.6f}"
