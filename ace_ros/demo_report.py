@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = json.loads(path.read_text())
         missed = missed_bars(report)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"{path}: no report of a finished demo: {error}", file=sys.stderr)
         return 2
     for sentence in missed:
