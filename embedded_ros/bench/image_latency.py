@@ -14,9 +14,9 @@ import sys
 import time
 
 import numpy as np
-
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
+
 from sensor_msgs.msg import Image
 
 DOMAIN = 231

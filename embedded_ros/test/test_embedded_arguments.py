@@ -4,12 +4,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from embedded_ros import arguments, names
-from embedded_ros.arguments import ArgumentError
 from rclpy.exceptions import InvalidNodeNameException, InvalidTopicNameException
 from rclpy.logging import LoggingSeverity, get_logger, set_logger_level
 from rclpy.utilities import remove_ros_args
+
+from embedded_ros import arguments, names
+from embedded_ros.arguments import ArgumentError
 from std_msgs.msg import String
 
 

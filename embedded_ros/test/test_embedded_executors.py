@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import (
     ExternalShutdownException,
@@ -15,6 +14,7 @@ from rclpy.executors import (
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
+
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Int64
 from std_srvs.srv import Trigger

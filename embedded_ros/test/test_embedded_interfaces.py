@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -15,7 +16,6 @@ from embedded_ros import codec, definitions
 from embedded_ros.definitions import InterfaceError, type_hash
 from geometry_msgs.msg import PoseWithCovariance, Quaternion, TransformStamped
 from rcl_interfaces.msg import ParameterType, ParameterValue
-from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointField
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger

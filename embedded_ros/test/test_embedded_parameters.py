@@ -2,13 +2,6 @@
 from __future__ import annotations
 
 import pytest
-
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
 from rclpy.exceptions import (
     InvalidParameterException,
     InvalidParameterTypeException,
@@ -19,6 +12,13 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.parameter import Parameter, get_parameter_value, parameter_value_to_python
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import sys
 import time
 
 import pytest
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
 
 from conftest import free_port
 from geometry_msgs.msg import TransformStamped
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Int64, String
 from std_srvs.srv import SetBool

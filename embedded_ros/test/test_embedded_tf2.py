@@ -6,10 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-
-from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.time import Time
+
+from geometry_msgs.msg import TransformStamped
 from tf2_ros import (
     Buffer,
     ConnectivityException,

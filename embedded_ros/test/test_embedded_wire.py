@@ -6,11 +6,11 @@ import time
 
 import pytest
 import zenoh
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from embedded_ros import router, wire
 from embedded_ros.definitions import type_hash
 from embedded_ros.link import direct
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 

@@ -8,10 +8,11 @@ import threading
 import time as steady
 from typing import Any
 
-from geometry_msgs.msg import TransformStamped
 from rclpy.duration import S_TO_NS, Duration
 from rclpy.logging import get_logger
 from rclpy.time import Time
+
+from geometry_msgs.msg import TransformStamped
 
 from .exceptions import TransformException
 from .rigid import Rigid, normalize

@@ -7,9 +7,10 @@ import argparse
 import sys
 
 import rclpy
-from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
+
+from geometry_msgs.msg import TransformStamped
 
 from .rigid import Quaternion, from_euler, normalize
 from .static_transform_broadcaster import StaticTransformBroadcaster

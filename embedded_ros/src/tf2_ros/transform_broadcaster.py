@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from geometry_msgs.msg import TransformStamped
 from rclpy.qos import QoSProfile
+
+from geometry_msgs.msg import TransformStamped
 from tf2_msgs.msg import TFMessage
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
+
 from tf2_msgs.msg import TFMessage
 
 from .buffer import Buffer
