@@ -133,7 +133,7 @@ def _find(demo: Demo, show: Display, T_world_map: np.ndarray) -> tuple[int, floa
     kidnapped_ns = demo.get_clock().now().nanoseconds
 
     def tick() -> None:
-        stamps = [s for s in list(demo.tried) if s > kidnapped_ns and s in demo.truth]
+        stamps = _queries(demo, kidnapped_ns)
         found = [s for s in stamps if s in demo.poses]
         words = f"{len(found)} of {len(stamps)} images localized"
         if found:
@@ -145,14 +145,21 @@ def _find(demo: Demo, show: Display, T_world_map: np.ndarray) -> tuple[int, floa
     demo.wait(lambda: demo.tour_progress < 1.0, demo.config.patience_s, "the second drive", tick)
     demo.wait(lambda: demo.tour_progress >= 1.0, demo.config.patience_s, "the end of the second drive", tick)
     time.sleep(SETTLE_S)
+    tried = "an answer of the localizer"
+    demo.wait(lambda: bool(_queries(demo, kidnapped_ns)), demo.config.patience_s, tried, tick)
     after = sorted(s for s in list(demo.poses) if s > kidnapped_ns)
     first_pose_s = round(1e-9 * (after[0] - kidnapped_ns), 2) if after else None
     show.end(f"found {first_pose_s} s after it was put down" if after else "not found")
     return kidnapped_ns, first_pose_s
 
 
+def _queries(demo: Demo, kidnapped_ns: int) -> list[int]:
+    """Return the stamps of the images that the localizer tried after the kidnapping."""
+    return sorted(s for s in list(demo.tried) if s > kidnapped_ns and s in demo.truth)
+
+
 def _result(demo: Demo, T_world_map: np.ndarray, drive: np.ndarray, kidnapped_ns: int) -> DemoRun:
-    stamps = sorted(s for s in list(demo.tried) if s > kidnapped_ns and s in demo.truth)
+    stamps = _queries(demo, kidnapped_ns)
     nothing = np.full((4, 4), np.nan)
     latency = [demo.tried[s].latency_ms for s in stamps if demo.tried[s].latency_ms > 0]
     true = np.array([np.linalg.inv(T_world_map) @ demo.truth[s] for s in stamps]).reshape(-1, 4, 4)
