@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-ROS2 = [sys.executable, "-m", "ros2cli.main"]
+ROS2 = [sys.executable, "-m", "embedded_ros.ros2"]
 
 
 def environment(folder: Path, domain: int) -> dict[str, str]:

@@ -305,8 +305,12 @@ def test_a_sourced_ros_goes_first(env: dict[str, str], tmp_path: Path) -> None:
     real = tmp_path / "ros2"
     real.write_text('#!/bin/sh\necho "the real one: $*"\nexit 9\n')
     real.chmod(0o755)
-    with_real = {**env, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    (tmp_path / "ros2cli").mkdir()  # the real one has a package of this name, without our module
+    (tmp_path / "ros2cli" / "__init__.py").write_text("")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    with_real = {**env, "PATH": path, "PYTHONPATH": str(tmp_path)}
     assert ros2("topic", "list", env=with_real) == (9, "the real one: topic list\n", "")
-    del with_real["AMENT_PREFIX_PATH"]
-    with_real.pop("ROS_DISTRO", None)
-    assert ros2("pkg", "list", env=with_real)[0] == 0
+    unsourced = {**env, "PATH": path}
+    del unsourced["AMENT_PREFIX_PATH"]
+    unsourced.pop("ROS_DISTRO", None)
+    assert ros2("pkg", "executables", "tf2_ros", env=unsourced)[0] == 0

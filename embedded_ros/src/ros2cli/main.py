@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry point of the `ros2` command: choose a command, run it, turn errors into one sentence."""
+"""Choose a command of `ros2`, run it, turn errors into one sentence."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import signal
-import sys
-from pathlib import Path
-from typing import NoReturn
 
 # Each module has `add_arguments(parser)`, which sets the default `main` to a function of the
 # parsed arguments; that returns an exit status, an error message, or None.
@@ -23,22 +19,6 @@ _COMMANDS = {
     "service": "Various service related sub-commands",
     "topic": "Various topic related sub-commands",
 }
-_STEPPED_ASIDE = "EMBEDDED_ROS_STEPPED_ASIDE"
-
-
-def main() -> NoReturn:
-    """Run `ros2` with the arguments of the command line; a sourced ROS 2 goes first."""
-    real = find_other_ros2()
-    if real is not None:
-        os.environ[_STEPPED_ASIDE] = "1"
-        os.execv(real, [real, *sys.argv[1:]])
-    sys.stdout.reconfigure(line_buffering=True)
-    try:
-        status = run(sys.argv[1:])
-    except BrokenPipeError:  # e.g. `ros2 topic echo /x | head -3`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status)
 
 
 def run(argv: list[str]) -> int | str | None:
@@ -62,21 +42,3 @@ def run(argv: list[str]) -> int | str | None:
         return int(signal.SIGINT)
     except RuntimeError as error:
         return str(error)
-
-
-def find_other_ros2() -> str | None:
-    """Return the `ros2` of a sourced ROS 2, or None where there is none."""
-    if not (os.environ.get("ROS_DISTRO") or os.environ.get("AMENT_PREFIX_PATH")):
-        return None
-    if os.environ.get(_STEPPED_ASIDE):  # two embedded ones would call each other for ever
-        return None
-    own = {Path(sys.argv[0]).resolve(), Path(sys.executable).parent.resolve() / "ros2"}
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        candidate = Path(folder) / "ros2"
-        if candidate.is_file() and os.access(candidate, os.X_OK) and candidate.resolve() not in own:
-            return str(candidate)
-    return None
-
-
-if __name__ == "__main__":
-    main()
