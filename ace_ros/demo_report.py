@@ -138,11 +138,13 @@ def write_pictures(folder: Path, run: DemoRun) -> list[Path]:
     points = run.points @ run.T_world_map[:3, :3].T + run.T_world_map[:3, 3]
     metres, degrees = errors_of(run.T_map_true, run.T_map_estimated)
     jump = np.stack([run.drive[-1], true[0, :3, 3]]) if len(run.drive) and len(true) else None
-    median = f", median error {100 * np.nanmedian(metres):.1f} cm" if np.isfinite(metres).any() else ""
+    title = "Not found after being carried away"
+    if np.isfinite(metres).any():
+        title = f"Found again after being carried away, median error {100 * np.nanmedian(metres):.1f} cm"
     written = [
         plots.plot_trajectory(
             shown["trajectory"], true, estimated, points, axes=np.eye(3)[:2], heading=0, drive=run.drive,
-            jump=jump, footprints=run.outlines, title=f"Found again after being carried away{median}",
+            jump=jump, footprints=run.outlines, title=title,
         ),
         plots.plot_errors(shown["errors"], metres, degrees),
         plots.plot_map_points(shown["map_points"], points, run.grey, np.array([0.0, 0.0, 1.0])),

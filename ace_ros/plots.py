@@ -43,8 +43,9 @@ def plot_trajectory(
     camera, 0 for a robot's base. `drive` (D, 3) is the path of the mapping drive, `jump` (2, 3)
     where the robot was carried from and to, `footprints` outlines (K, 3) of things in the room.
     """
+    labels = ("m", "m") if axes is None else ("x [m]", "y [m]")
     axes = _plane_of(true[:, :3, 3]) if axes is None else axes
-    figure, ax = _square("m", "m", title)
+    figure, ax = _square(*labels, title)
     ax.add_collection(
         # Transparent, so that what stands on the floor is darker than the floor.
         PolyCollection(

@@ -54,7 +54,6 @@ def _nodes(context: LaunchContext) -> list[Node]:
             "demo",
             [params_file, {"output_dir": str(output_dir)}],
             output="screen",
-            on_exit=Shutdown(reason="the demo has ended"),
             additional_env={"ACE_ROS_DEMO_TERMINAL": _terminal()},
         ),
     ]
@@ -62,7 +61,13 @@ def _nodes(context: LaunchContext) -> list[Node]:
 
 def _node(name: str, parameters: list, **options: object) -> Node:
     return Node(
-        package="ace_ros", executable=name, name=name, namespace=NAMESPACE, parameters=parameters, **options
+        package="ace_ros",
+        executable=name,
+        name=name,
+        namespace=NAMESPACE,
+        parameters=parameters,
+        on_exit=Shutdown(reason=f"{name} has ended"),  # none of the four can do without the others
+        **options,
     )
 
 
