@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front door of the pose solver: `solve_pose`.
-
-The minimal solver and the RANSAC loop are PoseLib's (LO-RANSAC with P3P); acceptance guards and
-covariance are ours, in `accept.py` and `covariance.py`.
-"""
+"""The front door of the pose solver: `solve_pose`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, fields
 
-import numpy as np
-import poselib
 import torch
 from torch import Tensor
 
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
-from ace_ros.geometry.se3 import inverse, transform
-from ace_ros.pnp.accept import Reason, refusal
+from ace_ros.pnp.accept import MIN_POINTS, Reason, refusal
+from ace_ros.pnp.correspondences import Correspondences, prepare
 from ace_ros.pnp.covariance import pose_covariance
+from ace_ros.pnp.poses import CameraPoses
+from ace_ros.pnp.ransac import Draws, Stage, search
+from ace_ros.pnp.refine import errors, orthonormal
+from ace_ros.pnp.score import full_precision
+
+# Samples worked on at a time: one image's on a CPU, whose cache is small, some 32 images' on a GPU.
+CHUNK_SAMPLES = {"cuda": 1 << 19}
 
 
 @dataclass(frozen=True)
@@ -43,84 +45,157 @@ def solve_pose(
     cameras: Camera,
     config: RansacConfig,
     generator: torch.Generator | None = None,
+    *,
+    weights: Tensor | None = None,
+    prior_T_map_camera: Tensor | None = None,
 ) -> PoseBatch:
     """Return the camera poses that explain pixels (B, N, 2) of points (B, N, 3) in the map frame.
 
-    `cameras` hold one matrix for all images or one each; `generator` replaces the config's seed.
-    Correspondences that are not finite are ignored. Raises ValueError on arguments of wrong shape.
+    `cameras` hold one matrix for all images or one each. `generator` replaces the config's seed.
+    `weights` (B, N) >= 0 say how much each correspondence counts. `prior_T_map_camera` (B, 4, 4)
+    is where the cameras may be: one more hypothesis, which wins only if the points say so; NaN
+    where nothing is known. Correspondences that are not finite are ignored. All arguments lie on
+    one device, where the work is done. Raises ValueError, which names the argument, on a wrong
+    shape, type or device.
     """
-    _check_arguments(pixels, points, cameras)
-    batch, count = pixels.shape[:2]
-    pixels, points = pixels.double(), points.double()
-    rays_px = cameras.undistort(pixels)  # (B, N, 2)
-    usable = torch.isfinite(rays_px).all(-1) & torch.isfinite(points).all(-1)
-    seed = config.seed if generator is None else int(torch.randint(2**31, (1,), generator=generator))
-    T = torch.full((batch, 4, 4), torch.nan, dtype=torch.float64)
-    covariance = torch.full((batch, 6, 6), torch.nan, dtype=torch.float64)
-    inliers = torch.zeros(batch, count, dtype=torch.bool)
-    reason = torch.full((batch,), Reason.NO_HYPOTHESIS, dtype=torch.uint8)
-    for b in range(batch):
-        K = (cameras.matrix if cameras.matrix.dim() == 2 else cameras.matrix[b]).cpu()
-        found = _solve_one(rays_px[b].cpu(), points[b].cpu(), usable[b].cpu(), K, cameras.size, config, seed)
-        if isinstance(found, Reason):
-            reason[b] = found
-            continue
-        pose, agreeing = found
-        inliers[b] = agreeing
-        reason[b] = refusal(pixels[b].cpu(), agreeing, usable[b].cpu(), cameras.size, config)
-        if reason[b] == Reason.NONE:
-            T[b] = pose
-            covariance[b] = pose_covariance(pose, rays_px[b].cpu()[agreeing], points[b].cpu()[agreeing], K)
-    device = pixels.device
-    ok = reason == Reason.NONE
-    return PoseBatch(T.to(device), ok.to(device), inliers.to(device), covariance.to(device), reason.to(device))
+    _check(pixels, points, cameras, weights, prior_T_map_camera)
+    missing = max(0, MIN_POINTS - pixels.shape[1])
+    if missing:
+        pixels, points = _padded(pixels, missing), _padded(points, missing)
+        weights = None if weights is None else _padded(weights, missing)
+    _keep_freed_memory()
+    draws = Draws(config.seed, generator, pixels.device)
+    per_chunk = max(1, CHUNK_SAMPLES.get(pixels.device.type, 0) // config.hypotheses)
+    parts = []
+    with torch.no_grad(), full_precision():
+        for first in range(0, max(1, len(pixels)), per_chunk):
+            part = slice(first, first + per_chunk)
+            parts.append(
+                _solve_chunk(
+                    pixels[part].double(),
+                    points[part],
+                    _some(cameras, part),
+                    config,
+                    draws,
+                    None if weights is None else weights[part],
+                    None if prior_T_map_camera is None else prior_T_map_camera[part],
+                )
+            )
+    result = PoseBatch(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(PoseBatch)))
+    if missing:
+        return PoseBatch(
+            result.T_map_camera, result.ok, result.inliers[:, :-missing], result.covariance, result.reason
+        )
+    return result
 
 
-def _check_arguments(pixels: Tensor, points: Tensor, cameras: Camera) -> None:
-    if pixels.dim() != 3 or pixels.shape[-1] != 2:
-        raise ValueError(f"pixels must be (B, N, 2), got {tuple(pixels.shape)}")
-    if points.shape != (*pixels.shape[:2], 3):
-        raise ValueError(f"points must be {(*pixels.shape[:2], 3)} like pixels, got {tuple(points.shape)}")
-    if cameras.matrix.dim() == 3 and len(cameras.matrix) != len(pixels):
-        raise ValueError(f"{len(cameras.matrix)} cameras for {len(pixels)} images")
-    if not pixels.device == points.device == cameras.matrix.device:
-        raise ValueError("pixels, points and cameras must be on one device")
+@functools.lru_cache(maxsize=1)
+def _keep_freed_memory() -> None:
+    """Teach the C library not to return memory to the system between the solver's steps.
+
+    glibc raises its limits by what it sees freed. Without this a third of the time on a CPU goes
+    into page faults. Nothing is written, so that no memory is taken.
+    """
+    torch.empty(30 << 20, dtype=torch.uint8)
 
 
-def _solve_one(
+def _solve_chunk(
     pixels: Tensor,
     points: Tensor,
-    usable: Tensor,
-    K: Tensor,
-    size: tuple[int, int],
+    camera: Camera,
     config: RansacConfig,
-    seed: int,
-) -> tuple[Tensor, Tensor] | Reason:
-    """Return (T_map_camera (4, 4), inliers (N,)) of undistorted pixels (N, 2), or why there is none."""
-    if int(usable.sum()) < 4:
-        return Reason.TOO_FEW_POINTS
-    centre = points[usable].median(0).values
-    centred = (points - centre)[usable].numpy()
-    # PoseLib's pinhole has no skew: remove it from the pixels.
-    pixels = pixels.clone()
-    pixels[:, 0] -= K[0, 1] * (pixels[:, 1] - K[1, 2]) / K[1, 1]
-    camera = {
-        "model": "PINHOLE",
-        "width": size[0],
-        "height": size[1],
-        "params": [float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])],
-    }
-    options = {"max_error": config.inlier_px, "ransac": {"seed": seed % 2**31}}
-    pose, info = poselib.estimate_absolute_pose(pixels[usable].numpy(), centred, camera, options)
-    if not np.isfinite(pose.Rt).all() or info["num_inliers"] < 3:
-        return Reason.NO_HYPOTHESIS
-    T_camera_centred = torch.eye(4, dtype=torch.float64)
-    T_camera_centred[:3] = torch.from_numpy(pose.Rt)
-    T = inverse(T_camera_centred)
-    T[:3, 3] += centre
-    in_camera = transform(T_camera_centred, points - centre)
-    projected = in_camera[:, :2] / in_camera[:, 2:]
-    error = torch.stack(
-        [projected[:, 0] * K[0, 0] + K[0, 2], projected[:, 1] * K[1, 1] + K[1, 2]], -1
-    ) - pixels
-    return T, usable & (in_camera[:, 2] > 0) & (error.norm(dim=-1) < config.inlier_px)
+    draws: Draws,
+    weights: Tensor | None,
+    prior_T_map_camera: Tensor | None,
+) -> PoseBatch:
+    seen = prepare(pixels, points, camera, weights)
+    problem = CameraPoses(seen, config, draws, weighted=weights is not None)
+    stages = (
+        Stage(config.first_points, config.second_hypotheses),
+        Stage(config.second_points, config.candidates),
+        Stage(0, config.refined),
+    )
+    prior = None if prior_T_map_camera is None else _prepared(prior_T_map_camera, seen)
+    found, _ = search(problem, stages, prior)
+    poses = problem.finish(found).unflatten(1, (3, 4))
+    inliers = _inliers(poses, seen, pixels, camera, config.inlier_px)
+    covariance = pose_covariance(poses, seen, pixels, camera.size, config.inlier_px)
+    sound = torch.isfinite(poses).all(-1).all(-1) & torch.isfinite(covariance).all(-1).all(-1)
+    reason = refusal(pixels, inliers, seen.weights > 0, sound, camera.size, config)
+    ok = reason == int(Reason.NONE)
+    refused = ~ok[:, None, None]
+    T = torch.where(refused, torch.nan, _in_map(poses, seen))
+    return PoseBatch(T, ok, inliers, torch.where(refused, torch.nan, covariance), reason)
+
+
+def _prepared(T_map_camera: Tensor, seen: Correspondences) -> Tensor:
+    """Return poses (B, 1, 12) from prepared points to camera."""
+    T = T_map_camera.double()
+    R = T[:, :3, :3].transpose(1, 2)
+    t = R @ ((seen.centre - T[:, :3, 3]) / seen.scale[:, None])[..., None]
+    return orthonormal(torch.cat([R, t], 2)).flatten(1)[:, None]
+
+
+def _in_map(poses: Tensor, seen: Correspondences) -> Tensor:
+    """Return T_map_camera (B, 4, 4) of poses (B, 3, 4) from prepared points to camera."""
+    R = poses[..., :3].transpose(1, 2)
+    T = torch.zeros(len(poses), 4, 4, dtype=poses.dtype, device=poses.device)
+    T[:, :3, :3] = R
+    T[:, :3, 3] = seen.centre - seen.scale[:, None] * (R @ poses[..., 3:])[..., 0]
+    T[:, 3, 3] = 1.0
+    return T
+
+
+def _inliers(poses: Tensor, seen: Correspondences, pixels: Tensor, camera: Camera, limit_px: float) -> Tensor:
+    """Return which points (B, N) lie before the camera and within the limit of their pixels."""
+    at = errors(poses[:, None], seen)
+    in_camera = at.turned[:, 0] + poses[..., 3:]
+    off = camera.project(in_camera.transpose(1, 2)) - pixels
+    # A distorted camera's polynomial can bring a far ray back to the pixel; its first order cannot.
+    near: Tensor = (off.norm(dim=-1) < limit_px) & (at.length_px[:, 0] < 2 * limit_px)
+    return near & (seen.weights > 0)
+
+
+def _some(cameras: Camera, part: slice) -> Camera:
+    """Return the cameras of some images."""
+    shared = cameras.matrix.dim() == 2
+    matrix = cameras.matrix[None] if shared else cameras.matrix[part]
+    distortion = cameras.distortion
+    if distortion is not None:
+        distortion = distortion[None] if distortion.dim() == 1 else distortion[part]
+    return Camera(matrix, cameras.size, cameras.model, distortion)
+
+
+def _padded(values: Tensor, missing: int) -> Tensor:
+    """Return values (B, N, ...) with NaN for correspondences that are missing."""
+    filler = values.new_full((len(values), missing, *values.shape[2:]), torch.nan)
+    return torch.cat([values, filler], 1)
+
+
+def _check(
+    pixels: Tensor, points: Tensor, cameras: Camera, weights: Tensor | None, prior_T_map_camera: Tensor | None
+) -> None:
+    _check_tensor("pixels", pixels, ("B", "N", 2), pixels)
+    batch, count = pixels.shape[:2]
+    _check_tensor("points", points, (batch, count, 3), pixels)
+    if weights is not None:
+        _check_tensor("weights", weights, (batch, count), pixels)
+    if prior_T_map_camera is not None:
+        _check_tensor("prior_T_map_camera", prior_T_map_camera, (batch, 4, 4), pixels)
+    _check_tensor("cameras.matrix", cameras.matrix, cameras.matrix.shape, pixels)
+    for name, values, dims in (("matrix", cameras.matrix, 3), ("distortion", cameras.distortion, 2)):
+        if values is not None and values.dim() == dims and len(values) != batch:
+            raise ValueError(f"cameras.{name} is of {len(values)} images, pixels are of {batch}")
+
+
+def _check_tensor(name: str, values: Tensor, shape: tuple[int | str, ...], like: Tensor) -> None:
+    wrong = len(values.shape) != len(shape) or any(
+        isinstance(e, int) and e != n for e, n in zip(shape, values.shape, strict=True)
+    )
+    if wrong:
+        expected = ", ".join(str(s) for s in shape)
+        raise ValueError(f"{name} must be ({expected}), got {tuple(values.shape)}")
+    if not values.is_floating_point():
+        raise ValueError(f"{name} must be of a floating-point type, got {values.dtype}")
+    if values.device != like.device:
+        raise ValueError(f"{name} must be on {like.device} like pixels, got {values.device}")
