@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The localizer in a simulated room: found, lost, moved, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("rclpy")
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from graph import T_BASE_CAMERA, Graph, NodeProcess, Robot, base_at, wait_for
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, PointCloud2
+from std_srvs.srv import Trigger
+from support import Trained
+from tf2_msgs.msg import TFMessage
+
+from ace_ros.data.scene import Frame, load_scene
+from ace_ros.geometry.metrics import pose_error
+from ace_ros.geometry.se3 import inverse
+from ace_ros.msg import LocalizationStatus
+from ace_ros.nodes.conversions import matrix_of_pose, matrix_of_transform, stamp_ns
+from ace_ros.srv import LoadMap
+
+Status = LocalizationStatus
+MANY = QoSProfile(depth=200)
+BLACK = np.zeros((240, 320, 3), np.uint8)
+
+
+class Localizer:
+    """A localizer process, the robot it looks for, and what it says."""
+
+    def __init__(self, graph: Graph, process: NodeProcess, scene: Path) -> None:
+        self.graph, self.process = graph, process
+        self.statuses: list[Any] = graph.collect(Status, "/ace/localization_status")
+        self.poses: list[Any] = graph.collect(PoseWithCovarianceStamped, "/ace/pose", MANY)
+        self._tf: list[Any] = graph.collect(TFMessage, "/tf", MANY)
+        self.frames = load_scene(scene, "test").frames
+        self.robot = Robot(graph, self.frames[0].camera)
+        wait_for("the localizer's first status", lambda: self.statuses, 90.0)
+
+    @property
+    def status(self) -> Any:
+        return self.statuses[-1]
+
+    def corrections(self) -> list[Any]:
+        """Return the transforms map -> odom that were sent."""
+        transforms = [t for message in list(self._tf) for t in message.transforms]
+        return [t for t in transforms if (t.header.frame_id, t.child_frame_id) == ("map", "odom")]
+
+    def show(self, pixels: np.ndarray, T_odom_camera: torch.Tensor, **changes: Any) -> Any:
+        """Show the localizer one image and return the status that it gives."""
+        self.robot.look(pixels, T_odom_camera, **changes)
+        return self.answer()
+
+    def answer(self) -> Any:
+        """Return the status of the robot's newest image."""
+        stamp = self.robot.stamp
+
+        def found() -> Any:
+            return next((s for s in reversed(self.statuses) if stamp_ns(s.header.stamp) == stamp), None)
+
+        status = wait_for("a status of the image", found, 60.0)
+        self.process.assert_alive()
+        return status
+
+    def show_frame(self, number: int, moved: float = 0.0) -> Any:
+        """Show a test image; odometry has drifted by `moved` metres along x."""
+        frame = self.frames[number % len(self.frames)]
+        return self.show(picture(frame), base_at(moved) @ frame.T_map_camera)
+
+    def set(self, name: str, value: Any) -> None:
+        parameters = [Parameter(name, value=value).to_parameter_msg()]
+        results = self.graph.call(SetParameters, "/ace/localizer/set_parameters", parameters=parameters)
+        assert results.results[0].successful, results.results[0].reason
+
+    def find(self) -> int:
+        """Show test images until one is localized; return its number."""
+        for number in range(3 * len(self.frames)):
+            if self.show_frame(number).reason == Status.REASON_NONE:
+                return number % len(self.frames)
+        raise AssertionError("no test image was localized")
+
+    def load(self, name: str) -> Any:
+        return self.graph.call(LoadMap, "/ace/load_map", map=name)
+
+
+def picture(frame: Frame) -> np.ndarray:
+    return cv2.imread(str(frame.image_path))
+
+
+@pytest.fixture(scope="module")
+def localizer(
+    graph: Graph, start_node: Any, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Localizer:
+    folder = tmp_path_factory.mktemp("localizer")
+    process = start_node("localizer", data_dir=folder, device="cpu", lost_after_s=600.0, pose_timeout_s=0.5)
+    localizer = Localizer(graph, process, trained.scene)
+    assert (localizer.status.state, localizer.status.reason) == (Status.NO_MAP, Status.REASON_NO_MAP)
+    response = localizer.load(str(trained.map_path))
+    assert response.success and response.map_frame == "map", response.message
+    wait_for("the state LOST", lambda: localizer.status.state == Status.LOST)
+    assert localizer.status.map_name == "room" and math.isnan(localizer.status.since_pose_s)
+    return localizer
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(localizer: Localizer) -> None:
+    """Begin every test at the same place: nothing is known of the robot."""
+    localizer.set("gate_distance_m", 1.0)
+    localizer.set("lost_after_images", 50)
+    future = localizer.graph.begin_call(Trigger, "/ace/relocalize")
+    localizer.show(BLACK, base_at(0.0) @ T_BASE_CAMERA)
+    wait_for("an answer of relocalize", future.done)
+    assert not future.result().success
+    wait_for("the state LOST", lambda: localizer.status.state == Status.LOST)
+
+
+def test_the_robot_is_found_where_it_is(localizer: Localizer) -> None:
+    before = len(localizer.poses)
+    errors = []
+    for number, frame in enumerate(localizer.frames):
+        status = localizer.show_frame(number)
+        if status.reason != Status.REASON_NONE:
+            continue
+        assert status.state == Status.LOCALIZED and status.inliers > 0 and status.latency_ms > 0
+        pose = wait_for("a pose", lambda: len(localizer.poses) > before and localizer.poses[-1])
+        before = len(localizer.poses)
+        assert stamp_ns(pose.header.stamp) == localizer.robot.stamp and pose.header.frame_id == "map"
+        covariance = np.asarray(pose.pose.covariance).reshape(6, 6)
+        assert np.linalg.eigvalsh(covariance).min() > 0
+        T_map_base = frame.T_map_camera @ inverse(T_BASE_CAMERA)
+        errors.append(float(pose_error(matrix_of_pose(pose.pose.pose), T_map_base)[0]))
+    assert len(errors) >= 0.6 * len(localizer.frames)
+    assert np.median(errors) < 0.3
+
+
+def test_map_to_odom_is_sent_again_and_again_and_dated_ahead(localizer: Localizer) -> None:
+    localizer.find()
+    begun, before = time.time_ns(), len(localizer.corrections())
+    wait_for("ten transforms", lambda: len(localizer.corrections()) >= before + 10)
+    assert time.time_ns() - begun < 5e9
+    last = localizer.corrections()[-1]
+    assert stamp_ns(last.header.stamp) > begun
+    T_map_odom = matrix_of_transform(last.transform)
+    assert float(pose_error(T_map_odom, torch.eye(4, dtype=torch.float64))[0]) < 0.5
+
+
+def test_a_lost_robot_is_told_and_no_transform_is_sent(localizer: Localizer) -> None:
+    localizer.find()
+    localizer.set("lost_after_images", 2)
+    first = localizer.show(BLACK, base_at(0.0) @ T_BASE_CAMERA)
+    assert first.state == Status.LOCALIZED and first.reason != Status.REASON_NONE
+    second = localizer.show(BLACK, base_at(0.0) @ T_BASE_CAMERA)
+    assert second.state == Status.LOST and second.since_pose_s > 0
+    before, poses = len(localizer.corrections()), len(localizer.poses)
+    time.sleep(0.5)
+    assert len(localizer.corrections()) <= before + 1 and len(localizer.poses) == poses
+
+
+def test_the_robot_is_lost_when_images_stop(localizer: Localizer) -> None:
+    localizer.set("lost_after_s", 0.5)
+    localizer.find()
+    wait_for("the state LOST", lambda: localizer.status.state == Status.LOST)
+    assert "no pose was accepted for" in localizer.status.message
+    localizer.set("lost_after_s", 600.0)
+
+
+def test_a_contradicting_pose_moves_the_robot_only_when_confirmed(localizer: Localizer) -> None:
+    number = localizer.find()
+    poses = len(localizer.poses)
+    first = localizer.show_frame(number, moved=4.0)
+    assert (first.state, first.reason) == (Status.LOCALIZED, Status.REASON_NOT_CONFIRMED)
+    assert len(localizer.poses) == poses
+    second = localizer.show_frame(number, moved=4.0)
+    assert (second.state, second.reason) == (Status.LOCALIZED, Status.REASON_NONE)
+    before = len(localizer.corrections())
+    wait_for("a transform", lambda: len(localizer.corrections()) > before + 1)
+    x = localizer.corrections()[-1].transform.translation.x
+    assert x == pytest.approx(-4.0, abs=0.5)
+
+
+def test_relocalize_answers_with_the_result_of_the_next_image(localizer: Localizer) -> None:
+    number = localizer.find()
+    states = len(localizer.statuses)
+    future = localizer.graph.begin_call(Trigger, "/ace/relocalize")
+    wait_for("the state LOST", lambda: any(s.state == Status.LOST for s in localizer.statuses[states:]))
+    localizer.show_frame(number, moved=9.0)  # nothing is remembered, so nothing contradicts
+    wait_for("an answer", future.done)
+    assert future.result().success and "of the image agrees" in future.result().message
+
+
+@pytest.mark.parametrize("kind", ["missing", "slash", "text", "truncated", "pickle"])
+def test_a_map_that_cannot_be_loaded_leaves_the_old_one(
+    localizer: Localizer, trained: Trained, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "other.safetensors"
+    contents = {
+        "text": b"not a map",
+        "truncated": trained.map_path.read_bytes()[:5000],
+        "pickle": b"\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00",
+    }
+    path.write_bytes(contents.get(kind, b""))
+    response = localizer.load({"missing": "elsewhere", "slash": "../other"}.get(kind, str(path)))
+    expected = LoadMap.Response.NOT_FOUND if kind in ("missing", "slash") else LoadMap.Response.INVALID_MAP
+    assert (response.success, response.result, response.map_frame) == (False, expected, "map")
+    assert response.message and localizer.status.map_name == "room"
+    localizer.find()
+
+
+def test_images_of_other_sizes_and_encodings_are_localized(localizer: Localizer) -> None:
+    frame = localizer.frames[localizer.find()]
+    localizer.set("gate_distance_m", 5.0)
+    large = cv2.resize(picture(frame), (480, 360), interpolation=cv2.INTER_LINEAR)
+    localizer.robot.camera = frame.camera.resize(480, 360)
+    assert localizer.show(large, frame.T_map_camera).reason == Status.REASON_NONE
+    small = cv2.resize(picture(frame), (240, 180), interpolation=cv2.INTER_AREA)
+    localizer.robot.camera = frame.camera.resize(240, 180)
+    assert localizer.show(small, frame.T_map_camera).reason != Status.REASON_NO_CAMERA
+    localizer.robot.camera = frame.camera
+    grey = cv2.cvtColor(picture(frame), cv2.COLOR_BGR2GRAY)
+    assert localizer.show(grey, frame.T_map_camera).reason == Status.REASON_NONE
+    rgb = np.ascontiguousarray(picture(frame)[..., ::-1])
+    assert localizer.show(rgb, frame.T_map_camera, encoding="rgb8").reason == Status.REASON_NONE
+
+
+def test_images_that_cannot_be_used_are_told(localizer: Localizer) -> None:
+    frame, robot = localizer.frames[0], localizer.robot
+    status = localizer.show(picture(frame), frame.T_map_camera, encoding="nonsense")
+    assert status.reason == Status.REASON_BAD_IMAGE and "'nonsense'" in status.message
+    status = localizer.show(cv2.resize(picture(frame), (100, 80)), frame.T_map_camera)
+    assert status.reason == Status.REASON_NO_CAMERA
+    assert "100x80, its camera_info says 320x240" in status.message
+    robot.tick()
+    robot.publish_info(k=[0.0] * 9)
+    time.sleep(0.2)
+    robot.publish_image(picture(frame))
+    status = localizer.answer()
+    assert status.reason == Status.REASON_NO_CAMERA and "all-zero K" in status.message
+
+
+def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) -> None:
+    number = localizer.find()
+    robot, frame = localizer.robot, localizer.frames[number]
+    robot.tick(3.0)
+    robot.publish_image(picture(frame))
+    status = localizer.answer()
+    assert status.reason == Status.REASON_NO_ODOMETRY
+    assert "odometry stopped 3.00 s before the image" in status.message
+    robot.tick(-8.0)
+    robot.publish_tf(base_at(0.0))
+    wait_for("the state LOST", lambda: localizer.status.state == Status.LOST)
+    assert "time jumped back" in localizer.status.message
+    assert localizer.show_frame(number).reason == Status.REASON_NONE
+
+
+def test_the_map_can_be_looked_at(localizer: Localizer, trained: Trained) -> None:
+    clouds = localizer.graph.collect(PointCloud2, "/ace/map_cloud")
+    cloud = wait_for("the cloud of the map", lambda: clouds and clouds[-1])
+    assert cloud.width == len(trained.scene_map.cloud_points) and cloud.header.frame_id == "map"
+    sensor = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    pictures = localizer.graph.collect(Image, "/ace/debug_image", sensor)
+    deadline = time.monotonic() + 30.0
+    while not pictures:  # it is only drawn once somebody is known to look
+        assert time.monotonic() < deadline
+        localizer.show_frame(0)
+    assert (pictures[0].width, pictures[0].encoding) == (320, "bgr8")
+
+
+def test_the_node_ends_in_order(localizer: Localizer) -> None:
+    localizer.show_frame(0)
+    assert localizer.process.stop() == 0
+    assert "Traceback" not in localizer.process.output
