@@ -40,7 +40,7 @@ def test_map_then_eval_then_localize_then_info(simulated_scene: Path, tmp_path: 
     made = json.loads(done.stdout)
     assert {"map", "map_bytes", "frames", "steps", "prepare_s", "train_s", "total_s", "device"} <= set(made)
     assert made["frames"] == 40 and made["map_bytes"] == path.stat().st_size < 4.5e6
-    assert made["train_s"] == pytest.approx(4.0, abs=2.0)
+    assert made["train_s"] >= 4.0  # as long as asked; how much longer depends on the machine
 
     done = run("eval", simulated_scene, path, "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr
