@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 import torch
@@ -67,7 +69,7 @@ def solve_pose(
     draws = Draws(config.seed, generator, pixels.device)
     per_chunk = max(1, CHUNK_SAMPLES.get(pixels.device.type, 0) // config.hypotheses)
     parts = []
-    with torch.no_grad(), full_precision():
+    with torch.no_grad(), full_precision(), one_thread(pixels.device):
         for first in range(0, max(1, len(pixels)), per_chunk):
             part = slice(first, first + per_chunk)
             parts.append(
@@ -87,6 +89,21 @@ def solve_pose(
             result.T_map_camera, result.ok, result.inliers[:, :-missing], result.covariance, result.reason
         )
     return result
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Keep the work of this thread on one core, if it is a CPU's.
+
+    The operations are many and small. Shared between cores they gain little on an idle machine,
+    and on a busy one, such as a robot's, each waits for the other core: a hundred times longer.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if device.type == "cpu" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.lru_cache(maxsize=1)

@@ -329,3 +329,14 @@ def test_a_zero_focal_length_is_named() -> None:
     matrix[0, 0] = 0.0
     with pytest.raises(CameraError, match="focal"):
         Camera(matrix, (640, 480))
+
+
+def test_the_number_of_threads_and_the_precision_are_put_back() -> None:
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(2)
+    try:
+        solve(pose_scene(1, 100))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.get_float32_matmul_precision() == precision
