@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from graph import Graph
+    from graph import Graph, NodeProcess
+    from journey import Place
 
 # Apart from other tests and robots on this machine; real DDS allows up to 101 on every system.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
@@ -29,19 +30,43 @@ def graph() -> Iterator[Graph]:
     graph.close()
 
 
+class Starter:
+    """Starts node processes, and ends those that still run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[NodeProcess] = []
+
+    def __call__(self, name: str, *arguments: str, **parameters: object) -> NodeProcess:
+        from graph import NodeProcess
+
+        log = self._folder / f"{name}_{len(self._started)}.log"
+        self._started.append(NodeProcess(name, log, *arguments, **parameters))
+        return self._started[-1]
+
+    def stop(self) -> None:
+        for node in self._started:
+            node.stop()
+
+
 @pytest.fixture(scope="module")
-def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """Start node processes that end with the module: `start_node("mapper", **parameters)`."""
-    from graph import NodeProcess
+    starter = Starter(tmp_path_factory.mktemp("node_logs"))
+    yield starter
+    starter.stop()
 
-    folder = tmp_path_factory.mktemp("node_logs")
-    started: list[NodeProcess] = []
 
-    def start(name: str, *arguments: str, **parameters: object) -> NodeProcess:
-        log: Path = folder / f"{name}_{len(started)}.log"
-        started.append(NodeProcess(name, log, *arguments, **parameters))
-        return started[-1]
+@pytest.fixture(scope="session")
+def place(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A painted wall that was recorded and trained through the graph, once for all tests."""
+    from journey import learn
+    from wall_scene import write_wall_scene
 
-    yield start
-    for node in started:
-        node.stop()
+    folder = tmp_path_factory.mktemp("place")
+    write_wall_scene(folder / "wall")
+    starter = Starter(tmp_path_factory.mktemp("place_logs"))
+    try:
+        return learn(graph, starter, folder / "wall", folder / "data", preset="fast", time_budget_s=35.0)
+    finally:
+        starter.stop()
