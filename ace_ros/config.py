@@ -85,11 +85,11 @@ class RansacConfig(CheckedConfig):
         high=1.0,
         live=True,
     )
-    hypotheses: int = option(16384, "samples of three points that poses are made from", low=16, high=1_048_576)
-    first_points: int = option(64, "points that every hypothesis is scored on", low=8, high=100_000)
-    second_points: int = option(512, "points that the better hypotheses are scored on", low=8, high=100_000)
+    hypotheses: int = option(12288, "samples of three points to make poses from", low=16, high=1_048_576)
+    first_points: int = option(48, "points that every hypothesis is scored on", low=8, high=100_000)
+    second_points: int = option(384, "points that the better hypotheses are scored on", low=8, high=100_000)
     second_hypotheses: int = option(1024, "hypotheses that are scored a second time", low=4, high=65_536)
-    candidates: int = option(64, "hypotheses that are scored on all points", low=2, high=4096)
+    candidates: int = option(32, "hypotheses that are scored on all points", low=2, high=4096)
     refined: int = option(8, "candidates that are refined on their inliers", low=1, high=256)
     seed: int = option(2089, "seed of the random samples", low=0)
 
@@ -111,7 +111,9 @@ class TrainingConfig(CheckedConfig):
         270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
     batch: int = option(5120, "features per step", low=16, high=1_000_000)
-    learning_rate: float = option(0.006, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1)
+    learning_rate: float = option(
+        0.006, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1
+    )
     weight_decay: float = option(0.01, "of AdamW", low=0.0, high=1.0)
     head_width: int = option(256, "channels of the head", low=16, high=2048)
     head_blocks: int = option(1, "residual blocks of the head after the first one", low=0, high=8)
@@ -124,16 +126,24 @@ class TrainingConfig(CheckedConfig):
     scale: float = option(1.5, "largest scale change of a view, either way", low=1.0, high=4.0)
     light: float = option(0.1, "largest change of brightness and contrast of a view", low=0.0, high=0.9)
     ray_share: float = option(
-        0.1, "first share of training, in which predictions are pulled onto their pixel rays", low=0.0, high=1.0
+        0.1,
+        "first share of training, in which predictions are pulled onto their pixel rays",
+        low=0.0,
+        high=1.0,
     )
-    ray_depth_m: float = option(3.0, "depth on the ray there", unit="m", low=0.01, high=1e4)
-    invalid_depth_m: float = option(
-        10.0, "depth on the ray that invalid predictions are pulled to", unit="m", low=0.01, high=1e4
+    ray_depth_m: float = option(
+        3.0,
+        "depth there, and of the point that invalid predictions are pulled to",
+        unit="m",
+        low=0.01,
+        high=1e4,
     )
     min_depth_m: float = option(0.1, "smallest valid depth", unit="m", low=1e-4, high=1e3)
     max_depth_m: float = option(1000.0, "largest valid depth", unit="m", low=1.0, high=1e6)
     max_error_px: float = option(1000.0, "largest valid reprojection error", unit="px", low=1.0, high=1e6)
-    loss_px_start: float = option(200.0, "width of the robust loss at the start", unit="px", low=0.1, high=1e4)
+    loss_px_start: float = option(
+        200.0, "width of the robust loss at the start", unit="px", low=0.1, high=1e4
+    )
     loss_px_end: float = option(1.0, "width of the robust loss at the end", unit="px", low=0.1, high=1e4)
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
@@ -159,9 +169,7 @@ class BagConfig(CheckedConfig):
     keyframe_distance_m: float = option(
         0.15, "a keyframe is this far from the last one ...", unit="m", low=0.0, high=100.0
     )
-    keyframe_angle_deg: float = option(
-        8.0, "... or turned by this much", unit="deg", low=0.0, high=180.0
-    )
+    keyframe_angle_deg: float = option(8.0, "... or turned by this much", unit="deg", low=0.0, high=180.0)
     test_share: float = option(0.0, "share of the keyframes kept for testing", low=0.0, high=0.5)
     image_format: str = option("jpg", "images written as", choices=("jpg", "png"))
 

@@ -127,7 +127,7 @@ def test_views_are_local_so_that_large_coordinates_lose_nothing(simulated_scene:
 def test_the_learning_rate_rises_to_its_maximum_and_falls_to_nothing() -> None:
     rates = [one_cycle(t / 100) for t in range(101)]
     assert rates[0] == pytest.approx(1 / 25)
-    assert max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 30
+    assert max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 10
     assert rates[-1] < 1e-5
     assert all(0 < r <= 1 for r in rates)
 
