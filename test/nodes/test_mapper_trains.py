@@ -18,6 +18,7 @@ pytest.importorskip("rclpy")
 from graph import Graph, NodeProcess, wait_for
 from std_srvs.srv import SetBool, Trigger
 from test_trainer_process import gone
+from wall_scene import write_wall_scene
 
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.storage import count_frames
@@ -66,26 +67,13 @@ class Trainer:
 
 
 @pytest.fixture(scope="module")
-def recording(simulated_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording of a few frames."""
-    folder = tmp_path_factory.mktemp("recording") / "room"
-    for part in ("rgb", "poses", "calibration"):
-        (folder / "train" / part).mkdir(parents=True)
-        for path in sorted((simulated_scene / "train" / part).iterdir())[:FRAMES]:
-            shutil.copy(path, folder / "train" / part)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trainer(
-    graph: Graph, start_node: Any, recording: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Trainer:
+def trainer(graph: Graph, start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     folder = tmp_path_factory.mktemp("trainer")
     trainer = Trainer(graph, start_node("mapper", data_dir=folder, device="cpu"), folder)
     nothing = trainer.train()
     assert (nothing.success, nothing.result) == (False, Result.NOTHING_RECORDED)
     assert "nothing has been recorded; at least 10 are needed" in nothing.message
-    shutil.copytree(recording, folder / "scenes" / "room")
+    write_wall_scene(folder / "scenes" / "room", frames=FRAMES)
     return trainer
 
 
