@@ -7,8 +7,8 @@
 
 The solvers take turns on every image, so that the load of the machine meets all alike. A pose
 counts as found when it passes the same guards (enough inliers, spread over the image), whoever
-made it. Processor time is that of all threads together. Prints Markdown tables and, at the end, one line of JSON. Solvers that are not installed
-are left out.
+made it. Processor time is that of all threads together. Prints Markdown tables and, at the end,
+one line of JSON. Solvers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -272,7 +272,8 @@ def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
     for name, r in rows.items():
         cells = (
             f"{r['success']:.3f}", f"{r['found']:.3f}", f"{r['wrong']:.3f}", f"{r['median_mm']:.2f}",
-            f"{r['median_deg']:.4f}", f"{r['median_ms']:.0f}", f"{r['median_cpu_ms']:.0f}", f"{r['median_cpu_ms'] / base:.2f}",
+            f"{r['median_deg']:.4f}", f"{r['median_ms']:.0f}", f"{r['median_cpu_ms']:.0f}",
+            f"{r['median_cpu_ms'] / base:.2f}",
         )  # fmt: skip
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 

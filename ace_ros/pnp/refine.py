@@ -58,13 +58,15 @@ def pose_jacobian(at: Errors, seen: Correspondences, factor: Tensor) -> Tensor:
     """
     px, py, pz = at.turned.unbind(2)
     size = factor * at.by_depth
-    rows: list[tuple[Tensor, ...]] = []
+    J = size.new_empty(*size.shape[:2], 6, 2, size.shape[2])
     for row in range(2):
         gx = seen.jacobian[:, None, row, 0] * size
         gy = seen.jacobian[:, None, row, 1] * size
         gz = -(gx * at.ray[0] + gy * at.ray[1])
-        rows.append((py * gz - pz * gy, pz * gx - px * gz, px * gy - py * gx, gx, gy, gz))
-    return torch.stack([torch.stack(pair, 2) for pair in zip(*rows, strict=True)], 2)
+        entries = (py * gz - pz * gy, pz * gx - px * gz, px * gy - py * gx, gx, gy, gz)
+        for i, entry in enumerate(entries):
+            J[:, :, i, row] = entry
+    return J
 
 
 def moved(poses: Tensor, change: Tensor) -> Tensor:
