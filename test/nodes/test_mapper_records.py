@@ -18,6 +18,8 @@ pytest.importorskip("rclpy")
 
 from graph import LATCHED, T_BASE_CAMERA, Graph, NodeProcess, Robot, base_at, texture, wait_for
 from nav_msgs.msg import Path
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from ace_ros.data.scene import load_scene, read_grey
@@ -88,9 +90,7 @@ def finish(mapper: Mapper, images: int) -> Any:
     """Wait until a number of images has arrived, stop, and return the status after it."""
     wait_for(f"{images} images", lambda: mapper.status.images >= images)
     mapper.record(False)
-    status = mapper.status
-    assert status.images == status.keyframes + sum(getattr(status, name) for name in COUNTED)
-    return status
+    return mapper.status
 
 
 def test_a_drive_becomes_a_scene_that_can_be_read(recording: Mapper, robot: Robot) -> None:
@@ -99,6 +99,7 @@ def test_a_drive_becomes_a_scene_that_can_be_read(recording: Mapper, robot: Robo
     drive(robot, 4, start=2.1, step=0.01)  # nearly standing still
     status = finish(recording, 12)
     assert (status.state, status.keyframes, status.skipped_near) == (MappingStatus.IDLE, 8, 4)
+    assert status.images == status.keyframes + sum(getattr(status, name) for name in COUNTED)
     assert status.distance_m == pytest.approx(2.1, abs=1e-3)
     scene = load_scene(FilePath(status.scene))
     assert FilePath(status.scene).parent == recording.data_dir / "scenes"
@@ -224,6 +225,26 @@ def test_recording_twice_and_stopping_twice_are_answered(recording: Mapper, robo
     assert not again.success and "runs already" in again.message
     assert recording.record(False).success
     assert recording.record(False).message == "nothing was being recorded"
+
+
+def test_a_recording_can_be_continued(recording: Mapper, robot: Robot) -> None:
+    drive(robot, 3)
+    assert finish(recording, 3).keyframes == 3
+    scene = recording.status.scene
+    set_parameter(recording.graph, "continue_recording", True)
+    try:
+        assert recording.record(True).success
+        drive(robot, 2, start=2.0)
+        status = finish(recording, 2)
+    finally:
+        set_parameter(recording.graph, "continue_recording", False)
+    assert (status.scene, status.keyframes, recording.frames()) == (scene, 5, 5)
+
+
+def set_parameter(graph: Graph, name: str, value: object) -> None:
+    parameters = [Parameter(name, value=value).to_parameter_msg()]
+    response = graph.call(SetParameters, "/ace/mapper/set_parameters", parameters=parameters)
+    assert response.results[0].successful, response.results[0].reason
 
 
 def test_a_full_disk_ends_the_recording_and_keeps_what_is_there(mapper: Mapper, robot: Robot) -> None:
