@@ -11,9 +11,9 @@ import torch
 
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.data.simulated_room import write_simulated_scene
 from ace_ros.training.trainer import Progress, train_map
 from support import SMALL, Trained
+from wall_scene import write_wall_scene
 
 
 def pytest_report_header() -> list[str]:
@@ -31,9 +31,9 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session")
 def simulated_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a scene folder: a quarter of a drive through a simulated room, small images."""
-    folder = tmp_path_factory.mktemp("scene") / "room"
-    write_simulated_scene(folder, frames=40, test_frames=10, seed=1, size=(320, 240), texels_per_m=128.0)
+    """Return a scene folder: a robot moves in front of a painted wall, 3 m away."""
+    folder = tmp_path_factory.mktemp("scene") / "wall"
+    write_wall_scene(folder, frames=24, test_frames=8)
     return folder
 
 

@@ -72,14 +72,14 @@ def test_an_image_of_nothing_known_has_no_pose_and_a_reason(relocalizer: Relocal
         "black": np.zeros((240, 320), np.uint8),
         "gradient": np.tile(np.linspace(0, 255, 320).astype(np.uint8), (240, 1)),
     }
-    camera = Camera(torch.tensor([[250.0, 0, 159.5], [0, 250.0, 119.5], [0, 0, 1.0]]), (320, 240))
+    camera = Camera(torch.tensor([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1.0]]), (320, 240))
     found = relocalizer.localize(images[kind], camera)
     assert not bool(found.ok[0]) and int(found.reason[0]) > 0
     assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
 
 
 def test_images_that_are_none_are_refused_by_name(relocalizer: Relocalizer) -> None:
-    camera = Camera(torch.tensor([[250.0, 0, 159.5], [0, 250.0, 119.5], [0, 0, 1.0]]), (320, 240))
+    camera = Camera(torch.tensor([[260.0, 0, 159.5], [0, 260.0, 119.5], [0, 0, 1.0]]), (320, 240))
     with pytest.raises(CameraError, match="the image is 640x480, its camera_info says 320x240"):
         relocalizer.localize(np.zeros((480, 640), np.uint8), camera)
     with pytest.raises(CameraError, match="must be uint8"):
