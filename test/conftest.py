@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from wall_scene import write_wall_scene
 
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
 from ace_ros.training.trainer import Progress, train_map
 from support import SMALL, Trained
-from wall_scene import write_wall_scene
 
 
 def pytest_report_header() -> list[str]:

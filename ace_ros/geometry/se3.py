@@ -31,7 +31,8 @@ def from_rotation_translation(R: Tensor, t: Tensor) -> Tensor:
 
 def so3_exp(omega: Tensor) -> Tensor:
     """Return the rotations (..., 3, 3) of rotation vectors (..., 3) in radians (Rodrigues)."""
-    return torch.linalg.matrix_exp(skew(omega))
+    R: Tensor = torch.linalg.matrix_exp(skew(omega))
+    return R
 
 
 def skew(v: Tensor) -> Tensor:
@@ -99,4 +100,5 @@ def nearest_rotation(R: Tensor) -> Tensor:
     U, _, Vh = torch.linalg.svd(R)
     sign = torch.ones_like(R[..., 0])
     sign[..., 2] = torch.linalg.det(U @ Vh)
-    return (U * sign[..., None, :]) @ Vh
+    nearest: Tensor = (U * sign[..., None, :]) @ Vh
+    return nearest

@@ -53,7 +53,7 @@ def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_th
     result = reprojection_loss(points, pixels + 20.0, image, views, 0.5, CONFIG)
     expected = wide * torch.tanh(torch.tensor(40.0 / wide))
     torch.testing.assert_close(result.loss, expected, atol=1e-2, rtol=0)
-    # Behind the camera: exactly on the ray but at depth -2, so 5 m short of the target at 3 m, each metre worth f / 3 pixels.
+    # Behind the camera, on the ray at depth -2: 5 m short of the target at 3 m, each metre f / 3 px.
     ray = (torch.cat([pixels, torch.ones(90, 1)], -1)[:, None] @ views.K_inverse[image].transpose(1, 2))[:, 0]
     T_map_camera = inverse(
         torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1)
