@@ -90,7 +90,7 @@ class RansacConfig(CheckedConfig):
     second_points: int = option(384, "points that the better hypotheses are scored on", low=8, high=100_000)
     second_hypotheses: int = option(1024, "hypotheses that are scored a second time", low=4, high=65_536)
     candidates: int = option(32, "hypotheses that are scored on all points", low=2, high=4096)
-    refined: int = option(8, "candidates that are refined on their inliers", low=1, high=256)
+    refined: int = option(6, "candidates that are refined on their inliers", low=1, high=256)
     seed: int = option(2089, "seed of the random samples", low=0)
 
 

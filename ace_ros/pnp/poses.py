@@ -16,7 +16,7 @@ from ace_ros.pnp.score import projection_coefficients, soft_inliers
 KEPT_PER_SAMPLE = 1.25  # poses kept per sample of three points; up to four solve it, mostly one or two
 CHUNK_SAMPLES = {"cpu": 16384}  # samples at a time, to bound memory
 LOCAL_POINTS = 256  # points that a candidate is refined on
-WIDENING = 4.0, 2.0, 1.0  # limits of an inlier around a pose that three noisy points made
+WIDENING = 4.0, 1.5  # limits of an inlier around a pose that three noisy points made
 LOCAL_STEPS, FINAL_ROUNDS, FINAL_STEPS = 2, 2, 2
 
 
