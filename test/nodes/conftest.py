@@ -67,6 +67,6 @@ def place(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Place:
     write_wall_scene(folder / "wall")
     starter = Starter(tmp_path_factory.mktemp("place_logs"))
     try:
-        return learn(graph, starter, folder / "wall", folder / "data", preset="fast", time_budget_s=35.0)
+        return learn(graph, starter, folder / "wall", folder / "data", preset="fast", time_budget_s=50.0)
     finally:
         starter.stop()
