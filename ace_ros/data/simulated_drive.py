@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,15 +26,21 @@ STEP_S = 0.02
 ROUND_STEPS = 40  # over which bends of a path are rounded
 
 
+class Reverse(NamedTuple):
+    """A leg that is driven backwards."""
+
+    points: np.ndarray
+
+
 class Tour:
     """A drive over curves, with turns on the spot between them: speed and turn rate never jump.
 
     `legs` are lists of points (x, y), joined smoothly; a number between them is a turn in degrees
-    (left is positive). Every leg begins where the one before it ended, after a turn towards it.
+    (left is positive). Every leg begins where the one before it ended, after a turn into line.
     """
 
     def __init__(
-        self, legs: Sequence[np.ndarray | float], speed: float = 0.6, turn_rate_deg: float = 50.0
+        self, legs: Sequence[np.ndarray | Reverse | float], speed: float = 0.6, turn_rate_deg: float = 50.0
     ) -> None:
         self._rows: list[np.ndarray] = []
         self._speed, self._turn_rate = speed, math.radians(turn_rate_deg)
@@ -42,10 +49,12 @@ class Tour:
             if isinstance(leg, (int, float)):
                 here = self._turn(here, math.radians(leg))
                 continue
-            points = np.asarray(leg, dtype=np.float64)
+            backwards = isinstance(leg, Reverse)
+            points = np.asarray(leg.points if isinstance(leg, Reverse) else leg, dtype=np.float64)
             if here is not None:
                 points = np.concatenate([here[None, :2], points])
             path = _smooth(points)
+            path[:, 2] += math.pi if backwards else 0.0
             if here is not None:
                 here = self._turn(here, _wrapped(path[0, 2] - here[2]))
                 path[:, 2] += here[2] - path[0, 2]
@@ -86,29 +95,40 @@ class Tour:
 
 
 def mapping_tour() -> Tour:
-    """Return the drive on which the map is recorded: around the island both ways, looking around."""
-    return Tour(
-        [
-            _ellipse(2.15, 1.45, 0.0, 360.0),
-            360.0,
-            _ellipse(2.35, 1.6, 15.0, 165.0),
-            -360.0,
-            _ellipse(2.05, 1.4, 160.0, -340.0, weave_m=0.18),
-        ]
-    )
+    """Return the drive on which the map is recorded: to and fro before the furnished half of the room.
+
+    All of it looks within some 50 deg of +y. A camera that sees every side of a room gives a map
+    too, but one that takes longer to train than a demo should.
+    """
+    there = [((-1.5, -0.7), (-1.0, -2.0)), ((-0.5, -0.6), (-0.1, -2.0)), ((0.5, -0.7), (0.9, -2.0))]
+    back = [((0.8, -0.7), (0.4, -1.9)), ((0.0, -0.9), (-0.5, -2.1)), ((-0.9, -0.6), (-1.5, -1.9))]
+    legs: list[np.ndarray | Reverse | float] = [np.array([(-1.8, -2.0), (-1.75, -1.4), (-1.5, -0.7)])]
+    for up, down in there:
+        legs += [*([np.array([up])] if len(legs) > 1 else []), Reverse(np.array([down]))]
+    legs += [np.array([(1.5, -0.7)]), 35.0, -70.0, 35.0, Reverse(np.array([(1.7, -2.0)]))]
+    for up, down in back:
+        legs += [np.array([up]), Reverse(np.array([down]))]
+    return Tour([*legs, np.array([(-1.8, -0.7)]), -35.0, 45.0, Reverse(np.array([(-1.8, -2.0)]))])
 
 
 def second_tour() -> Tour:
-    """Return the drive after the kidnapping: through the same space, along another path."""
+    """Return the drive after the kidnapping: over the same floor, along other lines."""
     return Tour(
         [
-            np.array([(-2.7, -0.9), (-1.6, -1.7), (0.0, -1.35), (1.3, -1.75), (2.4, -0.9), (1.9, 0.3)]),
-            150.0,
-            np.array([(1.6, 1.1), (0.6, 1.6), (-0.6, 1.15), (-1.9, 1.7), (-2.6, 0.8)]),
-            120.0,
-            np.array([(-2.0, 0.1), (-1.9, -0.8), (-0.9, -1.5)]),
+            np.array([(1.4, -1.9), (1.25, -1.3), (1.0, -0.8)]),
+            Reverse(np.array([(0.6, -1.3), (0.65, -1.8)])),
+            np.array([(0.3, -1.2), (0.2, -0.8)]),
+            25.0,
+            -40.0,
+            Reverse(np.array([(-0.35, -1.85)])),
+            np.array([(-0.8, -1.0)]),
+            Reverse(np.array([(-0.9, -1.5), (-1.3, -1.8)])),
+            np.array([(-1.2, -0.8)]),
+            -25.0,
+            Reverse(np.array([(-1.6, -1.7)])),
+            np.array([(-1.1, -0.8)]),
         ],
-        speed=0.5,
+        speed=0.45,
     )
 
 
@@ -183,13 +203,6 @@ class DriftingOdometry:
     def carried_to(self, true_pose: Pose2) -> None:
         """Put the robot somewhere else without the wheels turning: the odometry does not notice."""
         self._last = true_pose
-
-
-def _ellipse(a: float, b: float, start_deg: float, sweep_deg: float, weave_m: float = 0.0) -> np.ndarray:
-    """Return points (P, 2) on an ellipse about the room's middle, weaving in and out if asked."""
-    angles = np.radians(start_deg + np.linspace(0.0, sweep_deg, max(8, int(abs(sweep_deg) / 8))))
-    weave = 1.0 + weave_m / a * np.sin(4.0 * angles)
-    return np.stack([a * weave * np.cos(angles), b * weave * np.sin(angles)], -1)
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def outlines(seed: int) -> list[np.ndarray]:
 
 
 def _arrange(rng: np.random.Generator) -> list[Box]:
-    """Return the furniture: along the walls and as an island in the middle, a lane free between."""
+    """Return the furniture: along the walls and in the half towards +y; the other half is free."""
     boxes = [
         Box(-2.6, 2.78, 0.0, (1.8, 0.4, 2.1), 0.0, tx.books),
         Box(0.2, 2.72, 0.0, (1.5, 0.5, 0.9), 0.0, tx.cupboard),
@@ -91,12 +91,12 @@ def _arrange(rng: np.random.Generator) -> list[Box]:
         Box(-2.3, -2.87, 0.42, (2.0, 0.22, 0.45), 180.0, tx.fabric, tx.fabric, tx.fabric),
         Box(1.5, -2.72, 0.0, (1.6, 0.5, 1.0), 180.0, tx.books),
         Box(-3.72, -2.7, 0.0, (0.42, 0.42, 2.8), 90.0, tx.bricks, tx.bricks, tx.bricks),
-        # The island: a pillar, a table with things on it, a cupboard back to back.
-        Box(-0.75, 0.0, 0.0, (0.4, 0.4, 2.8), 0.0, tx.noticeboard, tx.bricks, tx.bricks),
-        Box(0.0, 0.12, 0.0, (0.9, 0.45, 0.75), 180.0, tx.cupboard),
+        # Before them: a pillar, a table with things on it, a low cupboard beside it.
+        Box(-1.3, 1.1, 0.0, (0.4, 0.4, 2.8), 0.0, tx.noticeboard, tx.bricks, tx.bricks),
+        Box(0.0, 1.12, 0.0, (0.9, 0.45, 0.75), 0.0, tx.cupboard),
     ]
-    boxes += _table(0.85, 0.0, 0.8, 0.9, 0.72)
-    for x, y, base in ((0.1, 0.1, 0.75), (-0.25, 0.15, 0.75), (0.9, 0.15, 0.76), (0.75, -0.25, 0.76),
+    boxes += _table(0.85, 1.0, 0.8, 0.9, 0.72)
+    for x, y, base in ((0.1, 1.1, 0.75), (-0.25, 1.15, 0.75), (0.9, 1.15, 0.76), (0.75, 0.75, 0.76),
                        (0.0, 2.75, 0.9), (0.5, 2.7, 0.9), (3.75, 0.8, 1.1), (3.6, -2.1, 0.8),
                        (-3.7, 1.3, 1.3), (1.2, -2.75, 1.0), (1.9, -2.7, 1.0)):  # fmt: skip
         size = (rng.uniform(0.18, 0.34), rng.uniform(0.15, 0.28), rng.uniform(0.14, 0.42))
