@@ -106,11 +106,11 @@ class HeadConfig(CheckedConfig):
 class TrainingConfig(CheckedConfig):
     """How a map is trained. The presets below are the values that users choose from."""
 
-    steps: int = option(3000, "largest number of optimiser steps", low=1, high=10_000_000)
+    steps: int = option(8000, "largest number of optimiser steps", low=1, high=10_000_000)
     time_budget_s: float = option(
         270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
-    batch: int = option(5120, "features per step", low=16, high=1_000_000)
+    batch: int = option(2048, "features per step", low=16, high=1_000_000)
     learning_rate: float = option(
         0.006, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1
     )
@@ -178,10 +178,11 @@ class BagConfig(CheckedConfig):
 DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"steps": 700, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
+    "fast": {"steps": 1500, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
     "standard": {},
     "accurate": {
         "steps": 25_000,
+        "batch": 5120,
         "time_budget_s": 3600.0,
         "head_width": 512,
         "buffer_features": 8_000_000,

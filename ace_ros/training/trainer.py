@@ -86,17 +86,15 @@ def train_map(
 
     torch.manual_seed(config.seed)
     head = Head(card.channels, config.head_width, config.head_blocks).to(chosen)
-    clock = reporter.clock = Clock(config.steps, config.time_budget_s)
-    prepare_s = clock_start = time.monotonic() - began
-    _fit(head, buffer, views, clock, config, reporter)
-    train_s = time.monotonic() - began - clock_start
+    prepare_s = time.monotonic() - began
+    clock = _fit(head, buffer, views, config, reporter)
 
     report = TrainingReport(
         frames=len(scene.frames),
         features=len(buffer),
         steps=clock.step,
         prepare_s=round(prepare_s, 2),
-        train_s=round(train_s, 2),
+        train_s=round(clock.elapsed_s, 2),
         median_error_px=round(reporter.median_error_px, 3),
         inlier_share=round(reporter.inlier_share, 4),
         device=str(chosen),
@@ -134,17 +132,18 @@ def local_views(frames: tuple[Frame, ...], device: torch.device) -> tuple[Tensor
 
 
 def _fit(
-    head: Head, buffer: FeatureBuffer, views: Views, clock: Clock, config: TrainingConfig, reporter: _Reporter
-) -> None:
-    """Fit the head until the clock has run out."""
+    head: Head, buffer: FeatureBuffer, views: Views, config: TrainingConfig, reporter: _Reporter
+) -> Clock:
+    """Fit the head until the steps or the time are used up; return the clock that counted them."""
     device = buffer.features.device
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
     batches = buffer.batches(config.batch, torch.Generator().manual_seed(config.seed))
-    while (progress := clock.progress) < 1.0:
-        rows = next(batches)
+    clock = reporter.clock = Clock(config.steps, config.time_budget_s)
+    for rows in batches:
+        progress = clock.progress
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * one_cycle(progress)
         with autocast(device):
@@ -155,8 +154,12 @@ def _fit(
         scaler.step(optimizer)
         scaler.update()
         clock.step += 1
-        if clock.step % REPORT_EVERY == 0 or clock.progress >= 1.0:
+        ended = clock.progress >= 1.0
+        if ended or clock.step % REPORT_EVERY == 0:
             reporter.on_step(result)
+        if ended:
+            break
+    return clock
 
 
 def _needs_scaling(device: torch.device) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -95,8 +96,10 @@ class Logger:
         name = options.get("name", self.name)
         line = f"[{severity.name}] [{sec}.{nanosec:09d}] [{name}]: {message}\n"
         # One call and no buffer: lines of several processes must not mix.
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        # A full disk behind stderr is no reason to end a node; rcl ignores it as well.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(line)
+            sys.stderr.flush()
         return True
 
     def _passes(self, options: dict[str, Any]) -> bool:
