@@ -110,7 +110,7 @@ class TrainingConfig(CheckedConfig):
     time_budget_s: float = option(
         270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
-    batch: int = option(2048, "features per step", low=16, high=1_000_000)
+    batch: int = option(1024, "features per step", low=16, high=1_000_000)
     learning_rate: float = option(
         0.006, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1
     )
@@ -178,7 +178,7 @@ class BagConfig(CheckedConfig):
 DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"steps": 1500, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
+    "fast": {"steps": 2000, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
     "standard": {},
     "accurate": {
         "steps": 25_000,
