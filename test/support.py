@@ -11,7 +11,7 @@ from ace_ros.training.trainer import Progress, TrainingReport
 
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {
-    "steps": 500, "time_budget_s": 600.0, "head_width": 128, "views_per_image": 3,
+    "steps": 3000, "time_budget_s": 600.0, "head_width": 128, "views_per_image": 3,
     "buffer_features": 150_000, "map_points": 2000, "batch": 1024, "learning_rate": 0.006,
 }  # fmt: skip
 
