@@ -18,8 +18,8 @@ from ace_ros.geometry.metrics import RECALL_LIMITS
 TRUE, ESTIMATED, DRIVE, MISSED = "#1b4965", "#f28f3b", "#8d99ae", "#c1121f"
 INK, FAINT, SURFACE = "#22262e", "#d5d9e0", "#eceff3"
 FONT = {"fontsize": 10, "color": INK}
-CORE_SHARE = 0.98  # of the map's points; a few far ones must not make all others small
-HEADING_EVERY = 8  # of the estimated poses
+CORE_SHARE = 0.96  # of the map's points; a few far ones must not make all others small
+HEADINGS = 14  # of the estimated poses are drawn
 
 
 def plot_trajectory(
@@ -45,34 +45,32 @@ def plot_trajectory(
     """
     labels = ("m", "m") if axes is None else ("x [m]", "y [m]")
     axes = _plane_of(true[:, :3, 3]) if axes is None else axes
-    figure, ax = _square(*labels, title)
-    ax.add_collection(
-        # Transparent, so that what stands on the floor is darker than the floor.
-        PolyCollection(
-            [outline @ axes.T for outline in footprints], facecolor="#dfe4eb70", edgecolor="#c3cad4", lw=0.8
-        )
-    )
+    floor = [outline @ axes.T for outline in footprints]
     seen = _core(points) @ axes.T
-    ax.scatter(*seen.T, s=1.2, c="#aab2bd", linewidths=0, alpha=0.6, rasterized=True, label="map points")
-    if drive is not None:
-        ax.plot(*(drive @ axes.T).T, color=DRIVE, lw=1.4, ls=(0, (4, 2)), label="mapping drive")
     at, found = true[:, :3, 3] @ axes.T, estimated[:, :3, 3] @ axes.T
-    localized = np.isfinite(found).all(1)
-    ax.plot(*at.T, color=TRUE, lw=2.2, label="true path", zorder=4)
-    ax.add_collection(
-        LineCollection(np.stack([at, found], 1)[localized], color=ESTIMATED, lw=0.8, alpha=0.7, zorder=5)
-    )
-    ax.scatter(
-        *found[localized].T, s=13, c=ESTIMATED, edgecolors="white", linewidths=0.3, zorder=6,
-        label=f"estimated ({localized.sum()} of {len(found)})",
-    )  # fmt: skip
-    if not localized.all():
-        ax.scatter(*at[~localized].T, s=26, c=MISSED, marker="x", lw=1.2, zorder=7, label="not localized")
-    _draw_headings(ax, found[localized], (estimated[localized, :3, heading] @ axes.T))
-    if jump is not None:
-        _draw_jump(ax, jump @ axes.T)
-    _limit(ax, np.concatenate([seen, at, *[outline @ axes.T for outline in footprints]]))
-    legend = ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, frameon=False, fontsize=9)
+    driven = np.zeros((0, 2)) if drive is None else drive @ axes.T
+    forward = estimated[:, :3, heading] @ axes.T
+    # With a room around it, the path is shown a second time from near.
+    frames = [np.concatenate([seen, at, driven])]
+    if floor:
+        frames = [np.concatenate(floor), np.concatenate([at, driven])]
+    figure = Figure(figsize=(6.6 * len(frames), 6.4), layout="constrained")
+    for ax, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
+        _label(ax, *labels, "")
+        ax.grid(color=SURFACE, zorder=0)
+        ax.set(axisbelow=True, aspect="equal")
+        # Transparent, so that what stands on the floor is darker than the floor.
+        ax.add_collection(PolyCollection(floor, facecolor="#dfe4eb70", edgecolor="#c3cad4", lw=0.8))
+        ax.scatter(*seen.T, s=1.2, c="#8f99a6", linewidths=0, alpha=0.6, label="map points")
+        if len(driven):
+            ax.plot(*driven.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="mapping drive")
+        _draw_poses(ax, at, found, forward)
+        if jump is not None:
+            _draw_jump(ax, jump @ axes.T)
+        _limit(ax, frame)
+    figure.suptitle(title, fontsize=12, color=INK)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    legend = figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     legend.legend_handles[0].set(sizes=[16], alpha=1.0)
     return _write(figure, path)
 
@@ -134,12 +132,13 @@ def plot_map_points(path: Path, points: np.ndarray, grey: np.ndarray, up: np.nda
         "vmin": 0,
         "vmax": np.quantile(grey, 0.97) if len(grey) else 255,
     }
-    view.scatter(across[order], height[order], s=2.0, linewidths=0, **style)
+    size = float(np.clip(12_000 / max(len(points), 1), 2.0, 8.0))
+    view.scatter(across[order], height[order], s=size, linewidths=0, **style)
     view.set_facecolor("#30343c")
     view.set(xticks=[], yticks=[], aspect="equal")
     view.set_title(f"{len(points)} points, with the brightness of their pixels", fontsize=10, color=INK)
     order = np.argsort(local[:, 2])
-    shown = plan.scatter(*local[order, :2].T, s=2.0, c=local[order, 2], cmap="viridis", linewidths=0)
+    shown = plan.scatter(*local[order, :2].T, s=size, c=local[order, 2], cmap="viridis", linewidths=0)
     plan.set_aspect("equal")
     _label(plan, "m", "m", "")
     plan.set_title("from above", fontsize=10, color=INK)
@@ -170,8 +169,13 @@ def plot_training(
     ax = figure.subplots()
     known = np.isfinite(median_error_px)
     ax.semilogy(elapsed_s[known], median_error_px[known], color=TRUE, lw=2.0)
-    _label(ax, "time since training began [s]", "median reprojection error [px]", "Training of the map")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    _label(
+        ax,
+        "time, encoding included [s]",
+        "median reprojection error [px]",
+        "Training of the map",
+    )
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.label.set_color(TRUE)
@@ -185,10 +189,21 @@ def plot_training(
     return _write(figure, path)
 
 
-def _draw_headings(ax: Axes, at: np.ndarray, forward: np.ndarray) -> None:
-    chosen = slice(0, None, max(1, min(HEADING_EVERY, len(at) // 8)))
+def _draw_poses(ax: Axes, at: np.ndarray, found: np.ndarray, forward: np.ndarray) -> None:
+    """Draw true and estimated positions (F, 2), the error between them, and where the estimates look."""
+    localized = np.isfinite(found).all(1)
+    ax.plot(*at.T, color=TRUE, lw=2.0, label="true path", zorder=4)
+    pairs = np.stack([at, found], 1)[localized]
+    ax.add_collection(LineCollection(pairs, color=ESTIMATED, lw=0.8, alpha=0.7, zorder=5))
+    ax.scatter(
+        *found[localized].T, s=9, c=ESTIMATED, edgecolors="white", linewidths=0.3, zorder=6,
+        label=f"estimated ({localized.sum()} of {len(found)})",
+    )  # fmt: skip
+    if not localized.all():
+        ax.scatter(*at[~localized].T, s=26, c=MISSED, marker="x", lw=1.2, zorder=7, label="not localized")
+    chosen = np.flatnonzero(localized)[:: max(1, int(localized.sum()) // HEADINGS)]
     ax.quiver(
-        *at[chosen].T, *forward[chosen].T, color=ESTIMATED, angles="xy", scale=22, width=0.004,
+        *found[chosen].T, *forward[chosen].T, color=ESTIMATED, angles="xy", scale=24, width=0.0035,
         headwidth=4, zorder=6,
     )  # fmt: skip
 
@@ -199,19 +214,10 @@ def _draw_jump(ax: Axes, jump: np.ndarray) -> None:
     ax.annotate("", end, start, arrowprops={**style, "linestyle": (0, (5, 3))}, zorder=8)
     ax.scatter(*start, s=46, facecolors="white", edgecolors=MISSED, lw=1.5, zorder=9)
     ax.annotate(
-        "carried away", start, xytext=(8, 8), textcoords="offset points", fontsize=9, color=MISSED, zorder=9,
+        "carried away", start, xytext=(-4, -16), textcoords="offset points", fontsize=9, color=MISSED,
+        zorder=9,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
     )  # fmt: skip
-
-
-def _square(x: str, y: str, title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.6, 7.0), layout="constrained")
-    ax = figure.subplots()
-    ax.set_aspect("equal")
-    _label(ax, x, y, title)
-    ax.grid(color=SURFACE, zorder=0)
-    ax.set_axisbelow(True)
-    return figure, ax
 
 
 def _label(ax: Axes, x: str, y: str, title: str) -> None:
