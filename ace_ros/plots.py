@@ -54,7 +54,7 @@ def plot_trajectory(
     frames = [np.concatenate([seen, at, driven])]
     if floor:
         frames = [np.concatenate(floor), np.concatenate([at, driven])]
-    figure = Figure(figsize=(6.6 * len(frames), 6.4), layout="constrained")
+    figure = Figure(figsize=(6.6 * len(frames), 5.8), layout="constrained")
     for ax, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
         _label(ax, *labels, "")
         ax.grid(color=SURFACE, zorder=0)
@@ -65,9 +65,9 @@ def plot_trajectory(
         if len(driven):
             ax.plot(*driven.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="mapping drive")
         _draw_poses(ax, at, found, forward)
-        if jump is not None:
-            _draw_jump(ax, jump @ axes.T)
         _limit(ax, frame)
+    if jump is not None:
+        _draw_jump(figure.axes[0], jump @ axes.T)
     figure.suptitle(title, fontsize=12, color=INK)
     handles, names = figure.axes[0].get_legend_handles_labels()
     legend = figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
