@@ -9,10 +9,12 @@ ifdef ROS_DISTRO
 # Built by colcon beforehand, see README.md.
 VENV_OPTIONS := --system-site-packages
 RUNTIME :=
+RUNTIME_TESTS := true
 ROS2 := ros2
 else
 VENV_OPTIONS :=
 RUNTIME := -e ./embedded_ros
+RUNTIME_TESTS := cd embedded_ros && $(CURDIR)/$(BIN)/python -m pytest
 ROS2 := $(BIN)/ros2
 endif
 
@@ -44,6 +46,7 @@ lint: setup
 
 test: lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	$(RUNTIME_TESTS)
 
 clean:
 	rm -rf $(VENV) out
