@@ -39,7 +39,7 @@ class DemoConfig(CheckedConfig):
     room_seed: int = option(0, "seed of the simulator, to draw its room", low=0)
     map_name: str = option("simulated_room", "plain name of the map")
     preset: str = option("fast", "preset of the training", choices=tuple(PRESETS))
-    train_budget_s: float = option(130.0, "time to train after preparation", unit="s", low=0.0, high=3600.0)
+    train_budget_s: float = option(150.0, "time to train after preparation", unit="s", low=0.0, high=3600.0)
     patience_s: float = option(
         300.0, "longest wait for anything beyond the time it should take", unit="s", low=1.0, high=3600.0
     )
