@@ -97,38 +97,38 @@ class Tour:
 def mapping_tour() -> Tour:
     """Return the drive on which the map is recorded: to and fro before the furnished half of the room.
 
-    All of it looks within some 50 deg of +y. A camera that sees every side of a room gives a map
+    All of it looks within some 30 deg of +y. A camera that sees every side of a room gives a map
     too, but one that takes longer to train than a demo should.
     """
-    there = [((-1.5, -0.7), (-1.0, -2.0)), ((-0.5, -0.6), (-0.1, -2.0)), ((0.5, -0.7), (0.9, -2.0))]
-    back = [((0.8, -0.7), (0.4, -1.9)), ((0.0, -0.9), (-0.5, -2.1)), ((-0.9, -0.6), (-1.5, -1.9))]
-    legs: list[np.ndarray | Reverse | float] = [np.array([(-1.8, -2.0), (-1.75, -1.4), (-1.5, -0.7)])]
+    there = [((-1.0, -0.8), (-0.75, -2.0)), ((-0.4, -0.7), (-0.15, -2.0)), ((0.3, -0.8), (0.6, -2.0))]
+    back = [((0.65, -0.8), (0.4, -1.9)), ((0.0, -0.9), (-0.25, -2.0)), ((-0.6, -0.7), (-0.85, -1.9))]
+    legs: list[np.ndarray | Reverse | float] = [np.array([(-1.4, -2.0), (-1.35, -1.4), (-1.15, -0.8)])]
     for up, down in there:
         legs += [*([np.array([up])] if len(legs) > 1 else []), Reverse(np.array([down]))]
-    legs += [np.array([(1.5, -0.7)]), 35.0, -70.0, 35.0, Reverse(np.array([(1.7, -2.0)]))]
+    legs += [np.array([(1.0, -0.8)]), 20.0, -40.0, 20.0, Reverse(np.array([(1.1, -2.0)]))]
     for up, down in back:
         legs += [np.array([up]), Reverse(np.array([down]))]
-    return Tour([*legs, np.array([(-1.8, -0.7)]), -35.0, 45.0, Reverse(np.array([(-1.8, -2.0)]))])
+    return Tour([*legs, np.array([(-1.2, -0.8)]), -25.0, 35.0, Reverse(np.array([(-1.4, -2.0)]))])
 
 
 def second_tour() -> Tour:
     """Return the drive after the kidnapping: over the same floor, along other lines."""
     return Tour(
         [
-            np.array([(1.4, -1.9), (1.25, -1.3), (1.0, -0.8)]),
-            Reverse(np.array([(0.6, -1.3), (0.65, -1.8)])),
-            np.array([(0.3, -1.2), (0.2, -0.8)]),
-            25.0,
-            -40.0,
-            Reverse(np.array([(-0.35, -1.85)])),
-            np.array([(-0.8, -1.0)]),
-            Reverse(np.array([(-0.9, -1.5), (-1.3, -1.8)])),
-            np.array([(-1.2, -0.8)]),
+            np.array([(0.95, -1.9), (0.9, -1.4), (0.75, -0.9)]),
+            Reverse(np.array([(0.5, -1.3), (0.5, -1.8)])),
+            np.array([(0.3, -1.3), (0.2, -0.9)]),
+            15.0,
             -25.0,
-            Reverse(np.array([(-1.6, -1.7)])),
-            np.array([(-1.1, -0.8)]),
+            Reverse(np.array([(-0.05, -1.8)])),
+            np.array([(-0.3, -1.0)]),
+            Reverse(np.array([(-0.4, -1.4), (-0.6, -1.8)])),
+            np.array([(-0.65, -0.9)]),
+            -15.0,
+            Reverse(np.array([(-1.0, -1.8)])),
+            np.array([(-0.9, -1.0)]),
         ],
-        speed=0.45,
+        speed=0.35,
     )
 
 

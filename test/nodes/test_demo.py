@@ -73,7 +73,7 @@ def test_the_simulated_robot_drives_drifts_and_is_carried_away(graph: Graph, sta
     assert len(stamps) > 10
     assert stamps <= {stamp_ns(m.header.stamp) for m in truth}
     assert stamps <= {stamp_ns(t.header.stamp) for m in list(transforms) for t in m.transforms}
-    assert math.dist(position(truth[-1].pose), position(truth[0].pose)) > 0.5
+    assert math.dist(position(truth[-1].pose), position(truth[0].pose)) > 0.3
 
     before = position(odometry[-1].pose.pose)
     seen = len(odometry)
@@ -110,8 +110,8 @@ def test_a_short_demo_runs_end_to_end(tmp_path: Path) -> None:
     assert (output / "report.json").is_file(), said
     report = json.loads((output / "report.json").read_text())
     assert report.keys() >= REPORT_KEYS
-    assert 20 <= report["keyframes"] <= 150
-    assert 5.0 < report["drive_m"] < 9.0
+    assert 15 <= report["keyframes"] <= 150
+    assert 2.0 < report["drive_m"] < 9.0
     assert 500_000 < report["map_bytes"] < 4_200_000
     assert 0 <= report["localized"] <= report["queries"] > 0
     assert 8.0 <= report["train_s"] < 200.0
