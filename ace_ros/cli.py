@@ -86,6 +86,9 @@ def _add_map(subparsers: Any) -> None:
         help="train exactly S seconds (0: the preset's)",
     )
     parser.add_argument("--encoder", metavar="NAME", help="shipped encoder, or path of an encoder file")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="processor threads (0: half of the machine's)"
+    )
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")
     parser.add_argument(

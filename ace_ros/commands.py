@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.data.scene import load_scene
+    from ace_ros.network.precision import limit_threads
     from ace_ros.progress import bar, json_lines
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
+    limit_threads(options.threads)
     changes = {"encoder": options.encoder, "seed": options.seed}
     config = override(
         training_preset(options.preset, options.time_budget),

@@ -12,6 +12,7 @@ from wall_scene import write_wall_scene
 
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
+from ace_ros.network.precision import limit_threads
 from ace_ros.training.trainer import Progress, train_map
 from support import SMALL, Trained
 
@@ -40,6 +41,7 @@ def simulated_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(simulated_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a small map of the simulated scene, trained in well under a minute."""
+    limit_threads()
     progress: list[Progress] = []
     config = override(training_preset("fast"), SMALL)
     scene_map, report = train_map(load_scene(simulated_scene), config, "cpu", progress.append)

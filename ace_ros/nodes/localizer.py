@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-import torch
 from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.duration import Duration
@@ -21,6 +20,7 @@ from torch import Tensor
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
+from ace_ros.network.precision import limit_threads
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import (
     covariance_of_base,
@@ -68,8 +68,7 @@ class Localizer(Node):
         super().__init__("localizer", automatically_declare_parameters_from_overrides=True)
         self._parameters_of = Parameters(self, LocalizerConfig, RansacConfig)
         config = self.config
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        limit_threads(config.threads)
         self._storage = Storage(config.data_dir)
         self._map: LoadedMap | None = None
         self._tracker = Tracker()

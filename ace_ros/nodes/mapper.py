@@ -206,9 +206,8 @@ class Mapper(Node):
         config = self.config
         command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
         command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
-        command += ["--map-frame", config.map_frame, "--progress-json"]
-        threads = {"OMP_NUM_THREADS": str(config.threads)} if config.threads else {}
-        return TrainerProcess(command, self._on_trainer, threads)
+        command += ["--map-frame", config.map_frame, "--threads", str(config.threads), "--progress-json"]
+        return TrainerProcess(command, self._on_trainer)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:
         trainer = self._trainer
