@@ -5,17 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 ifdef ROS_DISTRO
-# A sourced ROS 2 brings rclpy, launch and the ros2 command; the embedded runtime stays out.
-# Built by colcon beforehand, see README.md.
-VENV_OPTIONS := --system-site-packages
-RUNTIME :=
-RUNTIME_TESTS := true
-ROS2 := ros2
-else
-VENV_OPTIONS :=
-RUNTIME := -e ./embedded_ros
-RUNTIME_TESTS := cd embedded_ros && $(CURDIR)/$(BIN)/python -m pytest
-ROS2 := $(BIN)/ros2
+$(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (see README.md, "With ROS 2"), or use a shell without it)
 endif
 
 .PHONY: help setup demo test lint clean
@@ -28,16 +18,16 @@ help:
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt embedded_ros/pyproject.toml
-	@$(PYTHON) -m venv $(VENV_OPTIONS) $(VENV) || \
+	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "python3-venv is needed: apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt \
-	  --config-settings editable_mode=compat -e '.[extras,dev]' $(RUNTIME)
+	  --config-settings editable_mode=compat -e '.[extras,dev]' -e ./embedded_ros
 	@touch $@
 
 demo: setup
 	@mkdir -p out/demo && rm -f out/demo/report.json
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(ROS2) launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
 	@$(BIN)/python -m ace_ros.demo_report out/demo/report.json
 
 lint: setup
@@ -46,7 +36,7 @@ lint: setup
 
 test: lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
-	$(RUNTIME_TESTS)
+	cd embedded_ros && $(CURDIR)/$(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) out
