@@ -95,14 +95,6 @@ class RansacConfig(CheckedConfig):
 
 
 @dataclass(frozen=True)
-class HeadConfig(CheckedConfig):
-    """The shape of the scene-specific network."""
-
-    width: int = option(256, "channels of its layers", low=16, high=2048)
-    blocks: int = option(1, "residual blocks of three layers after the first one", low=0, high=8)
-
-
-@dataclass(frozen=True)
 class TrainingConfig(CheckedConfig):
     """How a map is trained. The presets below are the values that users choose from."""
 

@@ -50,7 +50,7 @@ def _run(name: str, arguments: list[str] | None) -> int:
 def _explain(error: ImportError) -> str:
     """Return what to do about a package that is missing or does not load."""
     module = (error.name or "").split(".")[0]
-    if module in ("torch", "cv2", "numpy", "safetensors", "poselib"):
+    if module in ("torch", "cv2", "numpy", "safetensors"):
         return (
             f"{sys.executable} cannot import {module} ({error}); install it for the Python that ROS uses, or "
             "make the environment with: python3 -m venv --system-site-packages"
