@@ -46,6 +46,7 @@ RATIOS = (0.8, 0.5, 0.3, 0.15, 0.08)
 SIZE = (640, 480)
 LIMIT_M, LIMIT_DEG = 0.05, 2.0
 WRONG_M, WRONG_DEG = 0.5, 10.0
+NEES_95 = 12.6  # 95 % of honest ones of six numbers are below
 SECOND_POSE = 0.6  # structured outliers: points of a second pose, in relation to the inliers
 
 
@@ -303,8 +304,25 @@ def bench_maps(maps: Path, scenes: list[Path], solvers: dict[str, Solver]) -> di
         images = list(mapped_images(maps / f"{scene.name}.safetensors", scene))
         rows = {name: summary(r) for name, r in compare(iter(images), solvers).items()}
         print_table(f"{scene.name}, {len(images)} test images (success: {LIMIT_M} m, {LIMIT_DEG} deg)", rows)
-        report[scene.name] = rows
+        values = nees(images)
+        share = sum(v < NEES_95 for v in values) / max(1, len(values))
+        median = statistics.median(values) if values else float("nan")
+        print(f"\nace_ros's covariance: median NEES {median:.1f} (5.3 is exact), {share:.2f} below {NEES_95}")
+        report[scene.name] = {**rows, "nees": {"median": median, "share_below_95": share}}
     return report
+
+
+def nees(images: list[Image]) -> list[float]:
+    """Return the normalised squared errors of accepted poses; chi-square of 6 if the covariance is honest."""
+    values = []
+    for image in images:
+        found = solve_pose(image.pixels[None], image.points[None], image.camera, CONFIG)
+        if bool(found.ok[0]):
+            T, true = found.T_map_camera[0], image.T_map_camera
+            turn, _ = cv2.Rodrigues((T[:3, :3] @ true[:3, :3].T).numpy())
+            off = torch.cat([T[:3, 3] - true[:3, 3], torch.from_numpy(turn[:, 0])])
+            values.append(float(off @ torch.linalg.solve(found.covariance[0], off)))
+    return values
 
 
 def bench_triples(count: int, chunk: int = 100_000) -> dict[str, Any]:
