@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from ace_ros.errors import AceError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit code."""
+    # Before torch is imported: threads that wait actively for each other take the cores from what
+    # else runs, and are three times slower for it. Waiting passively costs nothing on an idle machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = build_parser().parse_args(arguments)
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
@@ -85,10 +89,10 @@ def _add_map(subparsers: Any) -> None:
         metavar="S",
         help="train exactly S seconds (0: the preset's)",
     )
-    parser.add_argument("--encoder", metavar="NAME", help="shipped encoder, or path of an encoder file")
     parser.add_argument(
-        "--threads", type=int, default=0, help="processor threads (0: half of the machine's)"
+        "--encoder", metavar="NAME", help="shipped encoder, or a file: .safetensors, or the .pt of ACE"
     )
+    parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")
     parser.add_argument(
@@ -108,6 +112,7 @@ def _add_eval(subparsers: Any) -> None:
     parser.add_argument("map", type=Path, metavar="MAP")
     parser.add_argument("--split", default="test", choices=("test", "train"))
     parser.add_argument("--report", type=Path, metavar="DIR", help="write pictures and a table of frames")
+    _add_encoder(parser)
 
 
 def _add_localize(subparsers: Any) -> None:
@@ -122,6 +127,13 @@ def _add_localize(subparsers: Any) -> None:
         metavar="FILE",
         help="calibration: 3x3 matrix or focal length in a .txt, or a camera_info .yaml "
         "(default: calibration/NAME.txt beside the image's folder)",
+    )
+    _add_encoder(parser)
+
+
+def _add_encoder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--encoder", metavar="FILE", help="the map's encoder, if it lies elsewhere than where it was trained"
     )
 
 

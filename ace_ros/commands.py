@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.data.scene import load_scene
-    from ace_ros.network.precision import limit_threads
+    from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
-    limit_threads(options.threads)
+    limit_threads(options.threads or usable_cores())
     changes = {"encoder": options.encoder, "seed": options.seed}
     config = override(
         training_preset(options.preset, options.time_budget),
@@ -199,10 +199,12 @@ def map_path(path: Path) -> Path:
 
 
 def _relocalizer(options: argparse.Namespace) -> Relocalizer:
+    from ace_ros.network.encoder_file import load_encoder
     from ace_ros.relocalizer import Relocalizer
     from ace_ros.scene_map import SceneMap
 
-    return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device)
+    encoder = load_encoder(options.encoder) if options.encoder else None
+    return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device, encoder)
 
 
 def _json(value: dict[str, Any]) -> str:

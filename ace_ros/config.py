@@ -98,13 +98,16 @@ class RansacConfig(CheckedConfig):
 class TrainingConfig(CheckedConfig):
     """How a map is trained. The presets below are the values that users choose from."""
 
-    steps: int = option(8000, "largest number of optimiser steps", low=1, high=10_000_000)
+    steps: int = option(30_000, "largest number of optimiser steps", low=1, high=10_000_000)
     time_budget_s: float = option(
         270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
-    batch: int = option(1024, "features per step", low=16, high=1_000_000)
+    batch: int = option(2048, "features per step", low=16, high=1_000_000)
     learning_rate: float = option(
-        0.006, "largest learning rate of the one-cycle schedule", low=1e-6, high=0.1
+        0.006, "largest learning rate of the one-cycle schedule, first and last layer", low=1e-6, high=0.1
+    )
+    hidden_learning_rate: float = option(
+        0.03, "largest learning rate of the hidden layers, in the size of an update", low=1e-5, high=1.0
     )
     weight_decay: float = option(0.01, "of AdamW", low=0.0, high=1.0)
     head_width: int = option(256, "channels of the head", low=16, high=2048)
@@ -112,20 +115,20 @@ class TrainingConfig(CheckedConfig):
     buffer_features: int = option(
         2_000_000, "largest number of features kept for training", low=1000, high=50_000_000
     )
-    views_per_image: int = option(8, "augmented views of every image", low=1, high=1000)
+    views_per_image: int = option(32, "augmented views of every image", low=1, high=1000)
     max_views: int = option(640, "largest number of augmented views, if the images are fewer", low=1)
     rotation_deg: float = option(15.0, "largest in-plane rotation of a view", unit="deg", low=0.0, high=180.0)
     scale: float = option(1.5, "largest scale change of a view, either way", low=1.0, high=4.0)
     light: float = option(0.1, "largest change of brightness and contrast of a view", low=0.0, high=0.9)
     ray_share: float = option(
-        0.1,
-        "first share of training, in which predictions are pulled onto their pixel rays",
+        0.15,
+        "first share of training, in which predictions are pulled to the depths of the plane sweep",
         low=0.0,
         high=1.0,
     )
     ray_depth_m: float = option(
         3.0,
-        "depth there, and of the point that invalid predictions are pulled to",
+        "depth there in a scene whose images do not overlap",
         unit="m",
         low=0.01,
         high=1e4,
@@ -170,7 +173,7 @@ class BagConfig(CheckedConfig):
 DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"steps": 2000, "time_budget_s": 45.0, "views_per_image": 3, "max_views": 240},
+    "fast": {"steps": 5000, "time_budget_s": 40.0, "views_per_image": 8, "max_views": 240},
     "standard": {},
     "accurate": {
         "steps": 25_000,

@@ -13,7 +13,8 @@ from torch import Tensor
 from ace_ros.config import RansacConfig
 from ace_ros.errors import CameraError, MapError
 from ace_ros.geometry.camera import Camera
-from ace_ros.network.encoder import cell_centres, load_encoder
+from ace_ros.network.encoder import cell_centres
+from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.pnp import PoseBatch, solve_pose
@@ -35,27 +36,34 @@ class Correspondences:
 class Relocalizer:
     """A loaded map on a device.
 
-    Raises MapError when the map's encoder is not there or is another one.
+    `encoder` is for maps whose encoder lies elsewhere than where they were trained. Raises MapError
+    when the map's encoder is not there or is another one.
     """
 
     def __init__(
-        self, scene_map: SceneMap, ransac: RansacConfig | None = None, device: str = "auto"
+        self,
+        scene_map: SceneMap,
+        ransac: RansacConfig | None = None,
+        device: str = "auto",
+        encoder: LoadedEncoder | None = None,
     ) -> None:
         self.scene_map = scene_map
         self.ransac = ransac or RansacConfig()
         self.device = choose_device(device)
-        encoder, card, found = load_encoder(scene_map.encoder)
-        if found != scene_map.encoder_hash:
+        encoder = encoder or load_encoder(scene_map.encoder)
+        if encoder.content_hash != scene_map.encoder_hash:
             raise MapError(
                 f"the map was trained with encoder {scene_map.encoder} of hash {scene_map.encoder_hash}, "
-                f"the one here has {found}; train the map again, or bring the encoder that it belongs to"
+                f"the one here has {encoder.content_hash}; "
+                "train the map again, or bring the encoder that it belongs to"
             )
-        if card.channels != scene_map.head.channels:
+        if encoder.card.channels != scene_map.head.channels:
             raise MapError(
                 f"the map's head takes {scene_map.head.channels} channels, "
-                f"encoder {card.name} gives {card.channels}"
+                f"encoder {encoder.card.name} gives {encoder.card.channels}"
             )
-        self._encoder = encoder.to(self.device, memory_format=torch.channels_last)
+        self._stride = encoder.card.stride
+        self._encoder = encoder.module.to(self.device, memory_format=torch.channels_last)
         self._head = scene_map.head.to(self.device)
         self._centre = scene_map.centre.to(self.device)
 
@@ -70,7 +78,7 @@ class Relocalizer:
         """Return where the map places the pixels of images; arguments and errors as in `localize`."""
         grey = _grey_batch(images, camera)
         size = network_size(*camera.size)
-        stride = self._encoder.stride
+        stride = self._stride
         width, height = (n // stride * stride for n in size)
         resized = np.stack([resize_image(image, size)[:height, :width] for image in grey])
         batch = torch.from_numpy(resized)[:, None].to(self.device).float() / 255.0

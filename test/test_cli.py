@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 from ace_ros.data.scene import load_scene
-from ace_ros.network.encoder import Encoder, save_encoder
+from ace_ros.network.encoder import Encoder, EncoderShape
+from ace_ros.network.encoder_file import save_encoder
 from support import Trained
+
+TINY = EncoderShape(stem=(4, 8, 16), inner=8, context=(16,), blocks=1)
 
 
 def run(*arguments: object, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
@@ -145,12 +148,26 @@ def test_maps_that_cannot_be_used_are_refused_in_one_sentence(trained: Trained, 
 
 def test_a_map_of_another_encoder_is_refused(simulated_scene: Path, tmp_path: Path) -> None:
     encoder = tmp_path / "own.safetensors"
-    save_encoder(encoder, Encoder(16), "untrained", {})
+    save_encoder(encoder, Encoder(TINY), "untrained", {})
     path = tmp_path / "m.safetensors"
     done = run("map", simulated_scene, "-o", path, "--time-budget", 1, "--encoder", encoder)
     assert done.returncode == 0, done.stderr
-    save_encoder(encoder, Encoder(16), "untrained, but with other weights", {})
+    save_encoder(encoder, Encoder(TINY), "untrained, but with other weights", {})
     assert "was trained with encoder" in refused("eval", simulated_scene, path)
+
+
+def test_an_encoder_that_was_moved_can_be_named_again(simulated_scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    encoder = tmp_path / "here" / "own.safetensors"
+    save_encoder(encoder, Encoder(TINY), "untrained", {})
+    path = tmp_path / "m.safetensors"
+    done = run("map", simulated_scene, "-o", path, "--time-budget", 1, "--encoder", encoder)
+    assert done.returncode == 0, done.stderr
+    moved = encoder.rename(tmp_path / "own.safetensors")
+    assert "here/own.safetensors: cannot be read" in refused("eval", simulated_scene, path)
+    done = run("eval", simulated_scene, path, "--encoder", moved, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 8
 
 
 def test_wrong_scenes_and_outputs_are_refused(simulated_scene: Path, tmp_path: Path) -> None:

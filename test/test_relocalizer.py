@@ -5,15 +5,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene, read_grey
-from ace_ros.errors import CameraError, ConfigError
+from ace_ros.errors import CameraError, ConfigError, MapError
 from ace_ros.evaluate import evaluate, write_report
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
+from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from support import Trained
+from ace_ros.training.trainer import train_map
+from support import SMALL, Trained
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +110,24 @@ def test_the_report_holds_a_table_of_all_frames_and_pictures(
     assert lines[1].startswith(scene.frames[0].image_path.name)
     for path in files[1:]:
         assert path.suffix == ".png" and path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+class Patches(nn.Module):
+    """The plainest encoder: the brightness of the cell's quarters."""
+
+    def forward(self, grey: Tensor) -> Tensor:
+        return nn.functional.pixel_unshuffle(nn.functional.avg_pool2d(grey, 4), 2)
+
+
+def test_any_module_can_be_the_encoder(trained: Trained) -> None:
+    card = EncoderCard("patches", 4, 8, 8, "not at all", {})
+    encoder = LoadedEncoder(Patches().eval(), card, "0123")
+    config = override(training_preset("fast"), {**SMALL, "steps": 5})
+    scene_map, _ = train_map(load_scene(trained.scene), config, "cpu", encoder=encoder)
+    assert (scene_map.encoder, scene_map.encoder_hash, scene_map.head.channels) == ("patches", "0123", 4)
+    frame = load_scene(trained.scene).frames[0]
+    relocalizer = Relocalizer(scene_map, device="cpu", encoder=encoder)
+    seen = relocalizer.predict(read_grey(frame.image_path), frame.camera)
+    assert torch.isfinite(seen.points).all()
+    with pytest.raises(MapError, match="no encoder 'patches' ships"):
+        Relocalizer(scene_map, device="cpu")

@@ -1,86 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene-agnostic encoder: a grey image in, one feature per 8x8 pixels out.
-
-Weights are safetensors files with a card in the header (name, channels, stride, receptive field,
-training in words). The content hash of the tensors is what a map remembers of its encoder.
-"""
+"""The scene-agnostic encoder: a grey image in, one feature per 8x8 pixels out."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ace_ros.errors import MapError
-from ace_ros.tensor_file import read_tensor_file, write_tensor_file
-
-FORMAT = "ace_ros encoder"
-FORMAT_VERSION = 1
-WEIGHTS_DIR = Path(__file__).parent / "weights"
+STRIDE = 8
+# Of coarse levels. A border of zeros would tell them where in the image they are, which helps to tell
+# points of a training pair apart and is of no use in a map.
+PADDING = "replicate"
 
 
 @dataclass(frozen=True)
-class EncoderCard:
-    """What a weight file says about itself."""
+class EncoderShape:
+    """How large an encoder is.
 
-    name: str
-    channels: int
-    stride: int
-    receptive_field_px: int
-    training: str
-    figures: dict[str, float]
+    `stem` are the channels at strides 2, 4 and 8, of which the last are the features'. `inner` is
+    the width inside the block at stride 8. `context` are the channels at strides 16, 32, ..., and
+    `blocks` the residual blocks at each of these resolutions.
+    """
+
+    stem: tuple[int, int, int]
+    inner: int
+    context: tuple[int, ...]
+    blocks: int
 
 
 class Encoder(nn.Module):
-    """Ten convolutions, stride 8, grey input, unit-variance features.
+    """A small U-shaped network: details at stride 8, their surroundings at strides 16 and 32.
 
-    The stride-2 convolutions have a kernel of 4 and a padding of 1: they are centred between
-    pixels 2i and 2i + 1, so after three of them feature cell i sits exactly at pixel 8i + 3.5.
-    (Kernel 3 would centre it at 8i and turn every rotation or rescaling of the image into an error
-    of up to two pixels.)
+    A window of a hundred pixels does not tell one tile of a ceiling from the next; what lies
+    around it does, and costs little where it is computed coarsely.
+
+    Every stride-2 convolution has a kernel of 4 and a padding of 1: it is centred between pixels
+    2i and 2i + 1, so after three of them feature cell i sits exactly at pixel 8i + 3.5, and coarser
+    cells between finer ones, where bilinear upsampling expects them. (Kernel 3 would centre cell i
+    at 8i and turn every rotation or rescaling of the image into an error of up to two pixels.)
+
+    `norm` adds the batch normalisation that training needs; `folded` returns the encoder without.
     """
 
-    stride = 8
-    receptive_field_px = 88
+    stride = STRIDE
 
-    def __init__(self, channels: int = 128) -> None:
+    def __init__(self, shape: EncoderShape, norm: bool = False) -> None:
         super().__init__()
-        self.channels = channels
-        self.stem = nn.ModuleList(
-            [
-                nn.Conv2d(1, channels // 8, 3, 1, 1),
-                nn.Conv2d(channels // 8, channels // 4, 4, 2, 1),
-                nn.Conv2d(channels // 4, channels // 2, 4, 2, 1),
-                nn.Conv2d(channels // 2, channels, 4, 2, 1),
-            ]
+        self.shape = shape
+        self.channels = shape.stem[-1]
+        widths = (1, *shape.stem)
+        self.stem = nn.Sequential(
+            *(_ConvNorm(a, b, 4, 2, norm) for a, b in pairwise(widths))
         )
-        self.blocks = nn.ModuleList([_residual_block(channels) for _ in range(2)])
+        self.detail = _Block(self.channels, shape.inner, norm)
+        self.context = _Context(self.channels, shape.context, shape.blocks, norm) if shape.context else None
+        self.output = nn.Conv2d(self.channels, self.channels, 1)
 
     def forward(self, grey: Tensor) -> Tensor:
         """Return features (B, C, H // 8, W // 8) of grey images (B, 1, H, W) in [0, 1]."""
-        x = (grey - 0.4) / 0.25
-        for conv in self.stem:
-            x = F.relu(conv(x))
-        for block in self.blocks:
-            x = x + block(x)
+        x = self.detail(self.stem((grey - 0.4) / 0.25))
+        if self.context is not None:
+            x = self.context(x)
+        x = self.output(F.relu(x))
         # Unit length would be 1/sqrt(C) per channel, too small a scale for half precision and for
         # the head's default initialisation; unit variance suits both.
         return F.normalize(x.float(), dim=1) * self.channels**0.5
 
+    def folded(self) -> Encoder:
+        """Return the same encoder for use: normalisation folded into the convolutions, no gradients."""
+        plain = Encoder(self.shape).eval().requires_grad_(False)
+        sources = dict(self.named_modules())
+        for name, module in plain.named_modules():
+            if isinstance(module, _ConvNorm):
+                module.conv.load_state_dict(sources[name].fused().state_dict())
+            elif isinstance(module, nn.Conv2d) and not name.endswith(".conv"):
+                module.load_state_dict(sources[name].state_dict())
+        return plain
 
-def _residual_block(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, 1, 1),
-        nn.ReLU(),
-        nn.Conv2d(channels, channels, 1),
-        nn.ReLU(),
-        nn.Conv2d(channels, channels, 3, 1, 1),
-    )
+
+class _ConvNorm(nn.Module):
+    """A convolution, its normalisation while training, and a ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, norm: bool, padding: str = "zeros"
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=not norm, padding_mode=padding)
+        self.norm = nn.BatchNorm2d(outputs) if norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return F.relu(x if self.norm is None else self.norm(x), inplace=True)
+
+    def fused(self) -> nn.Conv2d:
+        """Return one convolution that does what convolution and normalisation do in evaluation."""
+        return self.conv if self.norm is None else fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
+
+
+class _Block(nn.Module):
+    """A residual block: 3x3 convolution, ReLU, 1x1 convolution."""
+
+    def __init__(self, channels: int, inner: int, norm: bool, padding: str = "zeros") -> None:
+        super().__init__()
+        self.first = _ConvNorm(channels, inner, 3, 1, norm, padding)
+        self.second = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+class _Context(nn.Module):
+    """Adds to a feature map (B, C, h, w) what its surroundings at half the resolution say, and so on."""
+
+    def __init__(self, channels: int, context: tuple[int, ...], blocks: int, norm: bool) -> None:
+        super().__init__()
+        width, rest = context[0], context[1:]
+        self.down = _ConvNorm(channels, width, 4, 2, norm, PADDING)
+        self.before = nn.Sequential(*(_Block(width, width, norm, PADDING) for _ in range(blocks)))
+        self.coarser = _Context(width, rest, blocks, norm) if rest else None
+        self.after = nn.Sequential(*(_Block(width, width, norm, PADDING) for _ in range(blocks)))
+        self.up = nn.Conv2d(width, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.before(self.down(x))
+        if self.coarser is not None:
+            y = self.coarser(y)
+        y = F.interpolate(self.up(self.after(y)), scale_factor=2, mode="bilinear", align_corners=False)
+        # An odd number of cells leaves one without a coarser cell: it has its neighbour's.
+        missing = (0, x.shape[3] - y.shape[3], 0, x.shape[2] - y.shape[2])
+        return x + F.pad(y, missing, mode="replicate")
 
 
 def cell_centres(height: int, width: int, stride: int, device: torch.device | None = None) -> Tensor:
@@ -95,46 +147,16 @@ def cell_centres(height: int, width: int, stride: int, device: torch.device | No
     return torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 2)
 
 
-def content_hash(state: dict[str, Tensor]) -> str:
-    """Return a hash of names, shapes, types and values of tensors, whatever file they are in."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def save_encoder(path: Path, encoder: Encoder, training: str, figures: dict[str, float]) -> None:
-    """Write an encoder's weights in half precision, with its card and content hash."""
-    state = {k: v.detach().half().contiguous() for k, v in encoder.state_dict().items()}
-    card = EncoderCard(
-        path.stem, encoder.channels, encoder.stride, encoder.receptive_field_px, training, figures
-    )
-    header = {"card": json.dumps(asdict(card)), "content_hash": content_hash(state)}
-    write_tensor_file(path, state, FORMAT, FORMAT_VERSION, header)
-
-
-def load_encoder(name_or_path: str | Path = "lite") -> tuple[Encoder, EncoderCard, str]:
-    """Return (encoder, card, content hash) of a shipped encoder's name or of a weight file.
-
-    The encoder is in evaluation mode, float32, on the CPU, without gradients. Raises MapError when
-    the file is missing, foreign, damaged or altered.
-    """
-    path = Path(name_or_path)
-    if path.suffix != ".safetensors":
-        path = WEIGHTS_DIR / f"{name_or_path}.safetensors"
-    state, header = read_tensor_file(path, FORMAT, FORMAT_VERSION)
-    found = content_hash(state)
-    if header.get("content_hash") != found:
-        raise MapError(
-            f"{path}: the weights have been altered: content hash {found}, "
-            f"the header says {header.get('content_hash')}"
-        )
-    try:
-        card = EncoderCard(**json.loads(header["card"]))
-        encoder = Encoder(card.channels)
-        encoder.load_state_dict({k: v.float() for k, v in state.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise MapError(f"{path}: not an encoder that this version can run: {error}") from error
-    return encoder.eval().requires_grad_(False), card, found
+def receptive_field_px(shape: EncoderShape) -> int:
+    """Return the side in pixels of the largest window that a feature depends on."""
+    cells = 1
+    for _ in shape.context:
+        cells = cells // 2 + 2  # bilinear upsampling, where the cells lie worst
+        cells += 2 * shape.blocks
+    for _ in shape.context:
+        cells += 2 * shape.blocks
+        cells = 2 * cells + 2
+    cells += 2  # the block at stride 8
+    for _ in shape.stem:
+        cells = 2 * cells + 2
+    return cells

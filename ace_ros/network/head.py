@@ -42,6 +42,17 @@ class Head(nn.Module):
             h = (F.softplus(xyzh[..., 3:], beta=SOFTPLUS_BETA) + MIN_H).clamp(max=MAX_H)
             return xyzh[..., :3] / h
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """Return the square weights between entry and output."""
+        modules = (*self.blocks.modules(), *self.exit.modules())
+        return [m.weight for m in modules if isinstance(m, nn.Linear)]
+
+    @torch.no_grad()
+    def scale_points(self, factor: float) -> None:
+        """Multiply all points that the head returns by a factor."""
+        self.output.weight[:3] *= factor
+        self.output.bias[:3] *= factor
+
 
 def _block(width: int) -> nn.Sequential:
     layers: list[nn.Module] = []

@@ -39,16 +39,24 @@ def curriculum_width(progress: float, config: TrainingConfig) -> float:
 
 
 def reprojection_loss(
-    points: Tensor, pixels: Tensor, image: Tensor, views: Views, progress: float, config: TrainingConfig
+    points: Tensor,
+    pixels: Tensor,
+    image: Tensor,
+    depth_m: Tensor,
+    views: Views,
+    progress: float,
+    config: TrainingConfig,
 ) -> LossResult:
     """Return the loss of predicted points (b, 3) for undistorted pixels (b, 2) of images (b,).
 
     Valid predictions pay w * tanh(e / w) for their L1 error e in pixels; those behind the camera,
-    too far or wildly off pay their L1 distance to a point on the pixel's ray, which is also what
-    everybody pays in the first phase of training. `progress` runs from 0 to 1 over training.
+    too far or wildly off pay their L1 distance to the point on the pixel's ray at depth `depth_m`
+    (b,), which is also what everybody pays in the first phase of training. `progress` runs from 0
+    to 1 over training.
 
     Unlike the paper's, that distance counts in pixels, too: as plain metres it would pull a hundred
     times less than the valid predictions of the same batch push, and wrong ones would stay wrong.
+    And its depth is not the same for all pixels of all scenes, but what a plane sweep found.
     """
     T = views.T_camera_map[image]  # (b, 3, 4)
     in_camera = (T[:, :, :3] @ points[:, :, None])[..., 0] + T[:, :, 3]
@@ -59,8 +67,8 @@ def reprojection_loss(
 
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], -1)
     ray = (views.K_inverse[image] @ homogeneous[:, :, None])[..., 0]  # depth 1 in the camera frame
-    pixels_per_metre = views.K[image][:, 0, 0] / config.ray_depth_m
-    to_ray = pixels_per_metre * (in_camera - config.ray_depth_m * ray).abs().sum(-1)
+    pixels_per_metre = views.K[image][:, 0, 0] / depth_m
+    to_ray = pixels_per_metre * (in_camera - depth_m[:, None] * ray).abs().sum(-1)
     if progress < config.ray_share:
         return LossResult(to_ray.mean(), error.detach(), valid)
     width = curriculum_width((progress - config.ray_share) / max(1.0 - config.ray_share, 1e-6), config)

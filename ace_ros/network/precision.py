@@ -26,12 +26,19 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def limit_threads(threads: int = 0) -> None:
-    """Let torch use so many processor threads in this process; 0: half of the machine's.
+    """Let torch use so many processor threads in this process; 0: half of those there are.
 
-    The networks here are small: two threads on two cores are a third faster than one as long as
-    nothing else runs, and ten times slower where they wait for a core that another process has.
+    Half is for a node beside others: on busy cores threads wait for each other, and the networks
+    here are small. A process that only trains takes `usable_cores`.
     """
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
+    torch.set_num_threads(threads or max(1, usable_cores() // 2))
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def autocast(device: torch.device) -> torch.autocast:

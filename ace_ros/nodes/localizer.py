@@ -119,7 +119,8 @@ class Localizer(Node):
     def _load(self, name: str) -> tuple[int, str]:
         """Load a map and use it from now on; return a result code of LoadMap and a sentence."""
         try:
-            loaded = load_map(self._storage, name, self._parameters_of[RansacConfig], self.config.device)
+            ransac, config = self._parameters_of[RansacConfig], self.config
+            loaded = load_map(self._storage, name, ransac, config.device, config.encoder)
         except MapNotFoundError as error:
             return LoadMap.Response.NOT_FOUND, str(error)
         except AceError as error:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ace_ros.config import RansacConfig
 from ace_ros.errors import ConfigError, MapError
+from ace_ros.network.encoder_file import load_encoder
 from ace_ros.nodes.storage import Storage
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
@@ -25,10 +26,13 @@ class LoadedMap(NamedTuple):
     relocalizer: Relocalizer
 
 
-def load_map(storage: Storage, name: str, ransac: RansacConfig, device: str) -> LoadedMap:
+def load_map(
+    storage: Storage, name: str, ransac: RansacConfig, device: str, encoder: str = ""
+) -> LoadedMap:
     """Load a map by its plain name, or by the absolute path of its file.
 
-    Raises MapNotFoundError, MapError or ConfigError with one sentence.
+    `encoder` replaces the encoder that the map names. Raises MapNotFoundError, MapError or
+    ConfigError with one sentence.
     """
     try:
         path = Path(name) if Path(name).is_absolute() else storage.map_path(name)
@@ -37,4 +41,5 @@ def load_map(storage: Storage, name: str, ransac: RansacConfig, device: str) -> 
     if not path.is_file():
         raise MapNotFoundError(f"{path}: there is no such map")
     scene_map = SceneMap.load(path)
-    return LoadedMap(path.stem, scene_map.map_frame, Relocalizer(scene_map, ransac, device))
+    found = load_encoder(encoder) if encoder else None
+    return LoadedMap(path.stem, scene_map.map_frame, Relocalizer(scene_map, ransac, device, found))

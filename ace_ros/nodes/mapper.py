@@ -207,6 +207,7 @@ class Mapper(Node):
         command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
         command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
         command += ["--map-frame", config.map_frame, "--threads", str(config.threads), "--progress-json"]
+        command += ["--encoder", config.encoder] if config.encoder else []
         return TrainerProcess(command, self._on_trainer)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:

@@ -54,8 +54,9 @@ class MapperConfig(CheckedConfig):
     )
     queue_images: int = option(30, "images that wait for odometry or the disk; more are dropped", low=1)
     min_keyframes: int = option(10, "fewer keyframes are not enough for a map", low=2, live=True)
+    encoder: str = option("", "shipped encoder or encoder file to train maps with; empty: the preset's")
     device: str = option("auto", DEVICE_HELP)
-    threads: int = option(0, "processor threads for training; 0: half of the machine's", low=0, high=1024)
+    threads: int = option(0, "processor threads for training; 0: all", low=0, high=1024)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class LocalizerConfig(CheckedConfig):
     relocalize_timeout_s: float = option(
         5.0, "longest wait of the service relocalize", unit="s", low=0.1, high=600.0, live=True
     )
+    encoder: str = option("", "the maps' encoder, if it lies elsewhere than where they were trained")
     device: str = option("auto", DEVICE_HELP)
     threads: int = option(0, "processor threads for the networks; 0: half of the machine's", low=0, high=1024)
 

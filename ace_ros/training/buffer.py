@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Frame, read_grey
-from ace_ros.network.encoder import Encoder, cell_centres
+from ace_ros.network.encoder import cell_centres
+from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast
+from ace_ros.training.plane_sweep import SweptImage, depth_at, sweep_depths, swept_images
 from ace_ros.training.views import View, plain_view, random_view
 
 
@@ -25,13 +28,14 @@ class FeatureBuffer:
 
     features (F, C) float16; pixels (F, 2) float32, undistorted, in the image as the encoder sees
     it (short side resized, see `network.input`); image (F,) int32, index of the mapping
-    image; grey (F,) uint8, the image's brightness there.
+    image; grey (F,) uint8, the image's brightness there; depth_m (F,) float32, roughly how far away.
     """
 
     features: Tensor
     pixels: Tensor
     image: Tensor
     grey: Tensor
+    depth_m: Tensor
 
     def __len__(self) -> int:
         return len(self.features)
@@ -52,7 +56,7 @@ def view_count(images: int, config: TrainingConfig) -> int:
 
 def fill_buffer(
     frames: tuple[Frame, ...],
-    encoder: Encoder,
+    encoder: LoadedEncoder,
     config: TrainingConfig,
     device: torch.device,
     on_view: Callable[[int, int], None] = lambda done, total: None,
@@ -60,62 +64,88 @@ def fill_buffer(
     """Encode augmented views of all frames and keep an equal number of features of each view.
 
     The first view of every image is the image itself, as localization will see it. `on_view` is
-    called with (views done, views in all). Raises SceneError when an image cannot be read.
+    called with (work done, work in all). Raises SceneError when an image cannot be read.
     """
-    views = view_count(len(frames), config)
+    extractor = _Extractor(frames, encoder, config, device)
+    views, swept = view_count(len(frames), config), len(swept_images(len(frames)))
     per_view = max(1, config.buffer_features // views)
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    depths = sweep_depths(
+        torch.stack([f.T_map_camera for f in frames]),
+        extractor.swept_image,
+        extractor.stride,
+        config.ray_depth_m,
+        lambda done, total: on_view(done, swept + views),
+    )
+    parts: list[tuple[Tensor, ...]] = []
     with ThreadPoolExecutor(1) as reader:  # decoding and warping overlap with encoding
-        coming = reader.submit(_make_view, frames, 0, encoder.stride, config)
+        coming = reader.submit(extractor.view, 0)
         for index in range(views):
             view = coming.result()
             if index + 1 < views:
-                coming = reader.submit(_make_view, frames, index + 1, encoder.stride, config)
-            rng = torch.Generator().manual_seed(config.seed + index)
-            parts.append(_encode_view(view, frames, index, encoder, per_view, device, rng))
-            on_view(index + 1, views)
-    features, pixels, image, grey = (torch.cat(column) for column in zip(*parts, strict=True))
-    return FeatureBuffer(features, pixels, image, grey)
+                coming = reader.submit(extractor.view, index + 1)
+            parts.append(extractor.sample(view, index, per_view, depths[index % len(frames)]))
+            on_view(swept + index + 1, swept + views)
+    return FeatureBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _make_view(frames: tuple[Frame, ...], index: int, stride: int, config: TrainingConfig) -> View:
-    image = read_grey(frames[index % len(frames)].image_path)
-    image = resize_image(image, network_size(image.shape[1], image.shape[0]))
-    if index < len(frames):
-        return plain_view(image, stride)
-    return random_view(image, stride, config, np.random.default_rng([config.seed, index]))
+class _Extractor:
+    """Makes views of frames, and features of views."""
 
+    def __init__(
+        self,
+        frames: tuple[Frame, ...],
+        encoder: LoadedEncoder,
+        config: TrainingConfig,
+        device: torch.device,
+    ) -> None:
+        self.stride = encoder.card.stride
+        self._frames, self._config, self._device = frames, config, device
+        self._encoder = encoder.module.to(device, memory_format=torch.channels_last)
+        self._cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
 
-def _encode_view(
-    view: View,
-    frames: tuple[Frame, ...],
-    index: int,
-    encoder: Encoder,
-    count: int,
-    device: torch.device,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (features, pixels, image index, grey) of up to `count` random cells of one view."""
-    camera = frames[index % len(frames)].camera
-    camera = camera.resize(*network_size(*camera.size))
-    height, width = view.grey.shape
-    centres = cell_centres(height, width, encoder.stride)  # (hw, 2) in the view
-    to_image = torch.from_numpy(view.to_image).float()
-    in_image = centres @ to_image[:, :2].T + to_image[:, 2]
-    limit = torch.tensor([camera.size[0] - 1.0, camera.size[1] - 1.0])
-    undistorted = camera.undistort(in_image)
-    usable = ((in_image >= 0) & (in_image <= limit)).all(-1) & torch.isfinite(undistorted).all(-1)
-    cells = usable.nonzero()[:, 0]
-    cells = cells[torch.randperm(len(cells), generator=generator)[:count]]
+    def view(self, index: int) -> View:
+        """Return the plain view of each frame, then augmented ones, frame after frame."""
+        image = read_grey(self._frames[index % len(self._frames)].image_path)
+        image = resize_image(image, network_size(image.shape[1], image.shape[0]))
+        if index < len(self._frames):
+            return plain_view(image, self.stride)
+        rng = np.random.default_rng([self._config.seed, index])
+        return random_view(image, self.stride, self._config, rng)
 
-    grey = torch.from_numpy(view.grey)
-    with torch.no_grad(), autocast(device):
-        batch = grey[None, None].to(device).contiguous(memory_format=torch.channels_last)
-        features = encoder(batch)[0].flatten(1).T  # (hw, C)
-    rounded = centres[cells].round().long()
-    return (
-        features[cells.to(device)].half(),
-        undistorted[cells].to(device),
-        torch.full((len(cells),), index % len(frames), dtype=torch.int32, device=device),
-        (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
-    )
+    def features(self, grey: Tensor) -> Tensor:
+        """Return the features (C, h, w) of a grey view (H, W)."""
+        batch = grey[None, None].to(self._device).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad(), autocast(self._device):
+            features: Tensor = self._encoder(batch)[0]
+        return features
+
+    def swept_image(self, index: int) -> SweptImage:
+        """Return what the plane sweep needs of a frame."""
+        features = self.features(torch.from_numpy(self.view(index).grey))
+        unit = F.normalize(features.float(), dim=0).half()
+        camera = self._cameras[index].to(self._device)
+        return SweptImage(unit, camera, self._frames[index].T_map_camera)
+
+    def sample(self, view: View, index: int, count: int, depths: Tensor) -> tuple[Tensor, ...]:
+        """Return the columns of a buffer for up to `count` random cells of a view."""
+        frame = index % len(self._frames)
+        camera = self._cameras[frame]
+        grey = torch.from_numpy(view.grey)
+        centres = cell_centres(*grey.shape, self.stride)  # (hw, 2) in the view
+        to_image = torch.from_numpy(view.to_image).float()
+        in_image = centres @ to_image[:, :2].T + to_image[:, 2]
+        limit = torch.tensor([camera.size[0] - 1.0, camera.size[1] - 1.0])
+        undistorted = camera.undistort(in_image)
+        usable = ((in_image >= 0) & (in_image <= limit)).all(-1) & torch.isfinite(undistorted).all(-1)
+        cells = usable.nonzero()[:, 0]
+        generator = torch.Generator().manual_seed(self._config.seed + index)
+        cells = cells[torch.randperm(len(cells), generator=generator)[:count]]
+        features = self.features(grey).flatten(1).T  # (hw, C)
+        rounded = centres[cells].round().long()
+        return (
+            features[cells.to(self._device)].half(),
+            undistorted[cells].to(self._device),
+            torch.full((len(cells),), frame, dtype=torch.int32, device=self._device),
+            (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
+            depth_at(depths, in_image[cells], self.stride).to(self._device),
+        )

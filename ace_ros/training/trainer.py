@@ -9,21 +9,22 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ace_ros.config import TrainingConfig
-from ace_ros.data.scene import Frame, Scene, require_trainable
+from ace_ros.data.scene import Scene, require_trainable
 from ace_ros.errors import TrainingError
-from ace_ros.geometry.se3 import inverse
-from ace_ros.network.encoder import load_encoder
+from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
-from ace_ros.network.input import network_size
 from ace_ros.network.loss import LossResult, Views, reprojection_loss
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
+from ace_ros.training.extent import local_views, scene_extent
+from ace_ros.training.optimizer import Muon
 from ace_ros.training.schedule import Clock, one_cycle
 
 logger = logging.getLogger(__name__)
@@ -67,27 +68,31 @@ def train_map(
     device: str = "auto",
     on_progress: Callable[[Progress], None] = lambda progress: None,
     map_frame: str = "map",
+    encoder: LoadedEncoder | None = None,
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
-    Poses of the scene define the map frame. Raises SceneError when the scene cannot be used,
-    TrainingError when training diverges, MapError when the encoder cannot be loaded.
+    Poses of the scene define the map frame. `encoder` replaces the one that the config names.
+    Raises SceneError when the scene cannot be used, TrainingError when training diverges, MapError
+    when the encoder cannot be loaded.
     """
     require_trainable(scene)
     began = time.monotonic()
     chosen = choose_device(device)
-    encoder, card, encoder_hash = load_encoder(config.encoder)
-    encoder = encoder.to(chosen, memory_format=torch.channels_last)
+    encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
+    encoder = encoder or load_encoder(config.encoder)
     reporter = _Reporter(on_progress, began, config)
     buffer = fill_buffer(scene.frames, encoder, config, chosen, reporter.on_view)
     if not len(buffer):
         raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
-    centre, views = local_views(scene.frames, chosen)
+    extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
+    centre, views = extent.centre, local_views(scene.frames, extent.centre, chosen)
 
     torch.manual_seed(config.seed)
-    head = Head(card.channels, config.head_width, config.head_blocks).to(chosen)
+    head = Head(encoder.card.channels, config.head_width, config.head_blocks).to(chosen)
     prepare_s = time.monotonic() - began
-    clock = _fit(head, buffer, views, config, reporter)
+    clock = _fit(head, buffer, views, extent.radius_m, config, reporter)
+    head.scale_points(extent.radius_m)
 
     report = TrainingReport(
         frames=len(scene.frames),
@@ -107,8 +112,8 @@ def train_map(
         bounds=torch.stack([seen.amin(0), seen.amax(0)]),
         cloud_points=points,
         cloud_grey=grey,
-        encoder=config.encoder,
-        encoder_hash=encoder_hash,
+        encoder=encoder_name,
+        encoder_hash=encoder.content_hash,
         map_frame=map_frame,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         training={**asdict(config), **asdict(report)},
@@ -116,42 +121,41 @@ def train_map(
     return scene_map, report
 
 
-def local_views(frames: tuple[Frame, ...], device: torch.device) -> tuple[Tensor, Views]:
-    """Return the centre (3,) float64 of the cameras, and their views relative to it in float32."""
-    T_map_camera = torch.stack([f.T_map_camera for f in frames])
-    centre = T_map_camera[:, :3, 3].mean(0)
-    T_local_camera = T_map_camera.clone()
-    T_local_camera[:, :3, 3] -= centre
-    cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
-    K = torch.stack([c.matrix for c in cameras])
-    return centre, Views(
-        inverse(T_local_camera)[:, :3].float().to(device),
-        K.float().to(device),
-        torch.linalg.inv(K).float().to(device),
-    )
+def _absolute(encoder: str) -> str:
+    """Return how a map names its encoder: a shipped one by its name, a file by where it lies."""
+    return str(Path(encoder).resolve()) if Path(encoder).suffix else encoder
 
 
 def _fit(
-    head: Head, buffer: FeatureBuffer, views: Views, config: TrainingConfig, reporter: _Reporter
+    head: Head,
+    buffer: FeatureBuffer,
+    views: Views,
+    radius_m: float,
+    config: TrainingConfig,
+    reporter: _Reporter,
 ) -> Clock:
-    """Fit the head until the steps or the time are used up; return the clock that counted them."""
+    """Fit the head until the steps or the time are used up; return the clock that counted them.
+
+    The head is trained to give points in units of `radius_m`: numbers of order one in any scene.
+    """
     device = buffer.features.device
-    optimizer = torch.optim.AdamW(
-        head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizers = _optimizers(head, config)
     scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
     batches = buffer.batches(config.batch, torch.Generator().manual_seed(config.seed))
     clock = reporter.clock = Clock(config.steps, config.time_budget_s)
     for rows in batches:
         progress = clock.progress
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * one_cycle(progress)
         with autocast(device):
-            points = head(buffer.features[rows])
-        result = reprojection_loss(points, buffer.pixels[rows], buffer.image[rows], views, progress, config)
-        optimizer.zero_grad(set_to_none=True)
+            points = radius_m * head(buffer.features[rows])
+        result = reprojection_loss(
+            points, buffer.pixels[rows], buffer.image[rows], buffer.depth_m[rows], views, progress, config
+        )
+        head.zero_grad(set_to_none=True)
         scaler.scale(result.loss).backward()
-        scaler.step(optimizer)
+        for optimizer, learning_rate in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * one_cycle(progress)
+            scaler.step(optimizer)
         scaler.update()
         clock.step += 1
         ended = clock.progress >= 1.0
@@ -160,6 +164,18 @@ def _fit(
         if ended:
             break
     return clock
+
+
+def _optimizers(head: Head, config: TrainingConfig) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return optimisers with their largest learning rates: Muon for hidden matrices, AdamW for the rest."""
+    hidden = head.hidden_matrices()
+    ids = {id(p) for p in hidden}
+    rest = [p for p in head.parameters() if id(p) not in ids]
+    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay)
+    return [
+        (Muon(hidden, config.hidden_learning_rate), config.hidden_learning_rate),
+        (adamw, config.learning_rate),
+    ]
 
 
 def _needs_scaling(device: torch.device) -> bool:
@@ -178,7 +194,7 @@ def _sample_cloud(
         for part in rows.split(16384):
             predicted = head(buffer.features[part].float())
             result = reprojection_loss(
-                predicted, buffer.pixels[part], buffer.image[part], views, 1.0, config
+                predicted, buffer.pixels[part], buffer.image[part], buffer.depth_m[part], views, 1.0, config
             )
             points.append(predicted.cpu())
             good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())

@@ -15,10 +15,11 @@ from ace_ros.data.scene import Frame, Scene, load_scene
 from ace_ros.errors import ConfigError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
-from ace_ros.network.encoder import load_encoder
+from ace_ros.network.encoder_file import load_encoder
 from ace_ros.training.buffer import fill_buffer, view_count
+from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.schedule import Clock, one_cycle
-from ace_ros.training.trainer import local_views, train_map
+from ace_ros.training.trainer import train_map
 from ace_ros.training.views import plain_view, random_view
 from support import SMALL, Trained
 
@@ -80,7 +81,7 @@ def test_every_image_and_every_place_in_it_has_its_share_of_the_buffer(tmp_path:
     matrix = torch.tensor([[300.0, 0.0, 159.5], [0.0, 300.0, 119.5], [0.0, 0.0, 1.0]])
     camera = Camera(matrix, (320, 240), "plumb_bob", torch.tensor([-0.2, 0.05, 0.0, 0.0]))
     frames = write_frames(tmp_path, camera)
-    encoder, _, _ = load_encoder("lite")
+    encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=9000, views_per_image=4)
     buffer = fill_buffer(frames, encoder, config, torch.device("cpu"))
     counts = torch.bincount(buffer.image.long())
@@ -97,7 +98,7 @@ def test_every_image_and_every_place_in_it_has_its_share_of_the_buffer(tmp_path:
 
 def test_batches_visit_every_feature_once_a_pass(tmp_path: Path) -> None:
     camera = Camera(torch.tensor([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1.0]]), (320, 240))
-    encoder, _, _ = load_encoder("lite")
+    encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=1000, views_per_image=1)
     buffer = fill_buffer(write_frames(tmp_path, camera), encoder, config, torch.device("cpu"))
     size = len(buffer) // 4
@@ -115,9 +116,16 @@ def test_views_are_local_so_that_large_coordinates_lose_nothing(simulated_scene:
         T = frame.T_map_camera.clone()
         T[:3, 3] += far
         moved.append(replace(frame, T_map_camera=T))
-    centre, views = local_views(frames, torch.device("cpu"))
-    far_centre, far_views = local_views(tuple(moved), torch.device("cpu"))
-    torch.testing.assert_close(far_centre - far, centre, atol=1e-8, rtol=0)
+    config = replace(CONFIG, buffer_features=9000, views_per_image=1)
+    extents = []
+    for some in (frames, tuple(moved)):
+        buffer = fill_buffer(some, load_encoder("lite"), config, torch.device("cpu"))
+        extents.append(scene_extent(some, buffer, torch.Generator().manual_seed(0)))
+    near, far_away = extents
+    torch.testing.assert_close(far_away.centre - far, near.centre, atol=0.02, rtol=0)
+    assert far_away.radius_m == pytest.approx(near.radius_m, rel=0.02)
+    views = local_views(frames, near.centre, torch.device("cpu"))
+    far_views = local_views(tuple(moved), near.centre + far, torch.device("cpu"))
     torch.testing.assert_close(far_views.T_camera_map, views.T_camera_map, atol=1e-6, rtol=0)
     point = torch.tensor([[0.3, -0.2, 0.1]])
     in_camera = transform(views.T_camera_map[0], point)

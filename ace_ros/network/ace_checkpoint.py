@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published encoder of ACE, for users who have its checkpoint and accept its licence.
+
+The weights are not ours to ship: they are for non-commercial use. This module knows the
+architecture (Brachmann et al., CVPR 2023, supplement) and reads the tensors; nothing in the file
+is executed.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ace_ros.errors import MapError
+
+SUFFIX = ".pt"
+MAX_BYTES = 1 << 28  # ten times the size of the published checkpoint
+
+
+class AceEncoder(nn.Module):
+    """Eleven convolutions with two residual blocks: 512 channels at stride 8.
+
+    Names are those of the checkpoint. Its stride-2 convolutions have a kernel of 3, so a cell looks
+    at a window around pixel 8i; like its authors we say that it shows the middle of the cell.
+    """
+
+    stride = 8
+    channels = 512
+    receptive_field_px = 81
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3, 1, 1)
+        self.conv2 = nn.Conv2d(32, 64, 3, 2, 1)
+        self.conv3 = nn.Conv2d(64, 128, 3, 2, 1)
+        self.conv4 = nn.Conv2d(128, 256, 3, 2, 1)
+        self.res1_conv1 = nn.Conv2d(256, 256, 3, 1, 1)
+        self.res1_conv2 = nn.Conv2d(256, 256, 1)
+        self.res1_conv3 = nn.Conv2d(256, 256, 3, 1, 1)
+        self.res2_conv1 = nn.Conv2d(256, 512, 3, 1, 1)
+        self.res2_conv2 = nn.Conv2d(512, 512, 1)
+        self.res2_conv3 = nn.Conv2d(512, 512, 3, 1, 1)
+        self.res2_skip = nn.Conv2d(256, 512, 1)
+
+    def forward(self, grey: Tensor) -> Tensor:
+        """Return features (B, 512, H // 8, W // 8) of grey images (B, 1, H, W) in [0, 1]."""
+        height, width = (n // self.stride * self.stride for n in grey.shape[2:])
+        x = (grey[:, :, :height, :width] - 0.4) / 0.25
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = F.relu(conv(x))
+        y = x
+        for conv in (self.res1_conv1, self.res1_conv2, self.res1_conv3):
+            y = F.relu(conv(y))
+        x = x + y
+        y = x
+        for conv in (self.res2_conv1, self.res2_conv2, self.res2_conv3):
+            y = F.relu(conv(y))
+        return self.res2_skip(x) + y
+
+
+def load(path: Path) -> AceEncoder:
+    """Read a checkpoint. Raises MapError when it is missing or holds anything but these weights."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise MapError(f"{path}: {size} bytes, ACE's encoder has about 22 million")
+        # weights_only reads tensors and plain containers; any other object in the file is refused.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise MapError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise MapError(f"{path}: not a checkpoint of tensors alone: {why}") from error
+    encoder = AceEncoder()
+    expected = encoder.state_dict()
+    if not isinstance(state, dict) or set(state) != set(expected):
+        raise MapError(f"{path}: not the encoder of ACE, whose tensors are {', '.join(sorted(expected))}")
+    for name, tensor in expected.items():
+        if not isinstance(state[name], Tensor) or state[name].shape != tensor.shape:
+            found = tuple(getattr(state[name], "shape", ()))
+            raise MapError(f"{path}: {name} must be {tuple(tensor.shape)} as in ACE's encoder, got {found}")
+    encoder.load_state_dict({k: v.float() for k, v in state.items()})
+    return encoder

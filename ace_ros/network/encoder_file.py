@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders on disk: shipped ones, a user's own, and the published ACE encoder's checkpoint.
+
+Our files are safetensors with a card in the header. The content hash of the tensors is what a map
+remembers of its encoder: features of other weights mean nothing to its head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ace_ros.errors import MapError
+from ace_ros.network import ace_checkpoint
+from ace_ros.network.encoder import Encoder, EncoderShape, receptive_field_px
+from ace_ros.tensor_file import read_tensor_file, write_tensor_file
+
+FORMAT = "ace_ros encoder"
+FORMAT_VERSION = 2
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+MAX_CHANNELS, MAX_LEVELS, MAX_BLOCKS = 2048, 4, 16  # limits on what a foreign header may ask for
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What an encoder says about itself. `training` says in words how it was trained, and on what."""
+
+    name: str
+    channels: int
+    stride: int
+    receptive_field_px: int
+    training: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """An encoder ready for use, its card, and the hash of its weights.
+
+    `module` takes grey images (B, 1, H, W) in [0, 1] to features (B, C, H // stride, W // stride),
+    of which cell i sits at pixel stride * i + (stride - 1) / 2. It is in evaluation mode, float32,
+    on the CPU, without gradients.
+    """
+
+    module: nn.Module
+    card: EncoderCard
+    content_hash: str
+
+
+def save_encoder(path: Path, encoder: Encoder, training: str, figures: dict[str, float]) -> None:
+    """Write an encoder's weights in half precision, ready for use, with its card and content hash."""
+    plain = encoder.folded()
+    state = {k: v.half().contiguous() for k, v in plain.state_dict().items()}
+    card = EncoderCard(
+        path.stem, plain.channels, plain.stride, receptive_field_px(plain.shape), training, figures
+    )
+    header = {
+        "card": json.dumps(asdict(card)),
+        "shape": json.dumps(asdict(plain.shape)),
+        "content_hash": content_hash(state),
+    }
+    write_tensor_file(path, state, FORMAT, FORMAT_VERSION, header)
+
+
+def load_encoder(name_or_path: str | Path = "lite") -> LoadedEncoder:
+    """Return a shipped encoder by its name, or the one in a file.
+
+    A file ends in .safetensors if `save_encoder` wrote it, in .pt if it is the published encoder of
+    ACE. Raises MapError when it is missing, foreign, damaged or altered.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ace_checkpoint.SUFFIX:
+        return _load_ace_checkpoint(path)
+    if path.suffix != ".safetensors":
+        path = WEIGHTS_DIR / f"{name_or_path}.safetensors"
+        if not path.is_file():
+            raise MapError(
+                f"no encoder {str(name_or_path)!r} ships with ace_ros; there are "
+                f"{', '.join(shipped_encoders())}, or name a .safetensors file or ACE's .pt checkpoint"
+            )
+    state, header = read_tensor_file(path, FORMAT, FORMAT_VERSION)
+    found = content_hash(state)
+    if header.get("content_hash") != found:
+        raise MapError(
+            f"{path}: the weights have been altered: content hash {found}, "
+            f"the header says {header.get('content_hash')}"
+        )
+    try:
+        card = EncoderCard(**json.loads(header["card"]))
+        encoder = Encoder(_checked_shape(json.loads(header["shape"])))
+        encoder.load_state_dict({k: v.float() for k, v in state.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise MapError(f"{path}: not an encoder that this version can run: {error}") from error
+    if (card.channels, card.stride) != (encoder.channels, encoder.stride):
+        raise MapError(
+            f"{path}: its card says {card.channels} channels at stride {card.stride}, "
+            f"its weights give {encoder.channels} at {encoder.stride}"
+        )
+    return LoadedEncoder(encoder.eval().requires_grad_(False), card, found)
+
+
+def shipped_encoders() -> list[str]:
+    """Return the names of the encoders that ship with ace_ros."""
+    return sorted(p.stem for p in WEIGHTS_DIR.glob("*.safetensors"))
+
+
+def content_hash(state: dict[str, Tensor]) -> str:
+    """Return a hash of names, shapes, types and values of tensors, whatever file they are in."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _checked_shape(values: dict[str, Any]) -> EncoderShape:
+    """Return the shape that a header describes; a size out of range is a ValueError."""
+    shape = EncoderShape(
+        tuple(int(c) for c in values["stem"]),  # type: ignore[arg-type]
+        int(values["inner"]),
+        tuple(int(c) for c in values["context"]),
+        int(values["blocks"]),
+    )
+    channels = (*shape.stem, shape.inner, *shape.context)
+    if len(shape.stem) != 3 or len(shape.context) > MAX_LEVELS or not 0 <= shape.blocks <= MAX_BLOCKS:
+        raise ValueError(f"shape {values} out of range")
+    if not all(1 <= c <= MAX_CHANNELS for c in channels):
+        raise ValueError(f"shape {values} must have 1 to {MAX_CHANNELS} channels at every level")
+    return shape
+
+
+def _load_ace_checkpoint(path: Path) -> LoadedEncoder:
+    encoder = ace_checkpoint.load(path)
+    card = EncoderCard(
+        path.stem,
+        encoder.channels,
+        encoder.stride,
+        encoder.receptive_field_px,
+        "by the authors of ACE on 100 scenes of ScanNet; under their licence, which is not ace_ros's",
+        {},
+    )
+    return LoadedEncoder(encoder.eval().requires_grad_(False), card, content_hash(encoder.state_dict()))

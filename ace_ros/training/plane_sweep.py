@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coarse depth of mapping images by a plane sweep over encoder features: where training starts.
+
+The poses are known, so a feature at a hypothetical depth must look like the features that its
+neighbours have at its projection (Collins, "A space-sweep approach to true multi-image matching",
+CVPR 1996). A coarse grid and a few dozen depths are enough: the reprojection loss does the rest,
+but from a wrong depth it may end in a wrong place, or nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ace_ros.geometry.camera import Camera
+from ace_ros.geometry.se3 import inverse
+from ace_ros.network.precision import autocast
+
+CANDIDATES = 64  # depths, uniform in their inverse
+NEAREST = 0.7  # smallest depth, in baselines of the farthest neighbour
+FARTHEST = 50.0
+# Neighbours by rank of distance: near ones match surely, far ones tell depths apart. Where the
+# farthest is nearer than a share of the depth (a video instead of keyframes), ranks are multiplied.
+NEIGHBOUR_RANKS = (1, 2, 4, 8)
+RANK_FACTORS = (1, 4, 16, 64)
+MIN_BASELINE_SHARE = 0.12
+PROBED = 8  # images that say which factor is right
+MAX_TURN_DEG = 45.0  # between the viewing directions of neighbours
+MIN_SIMILARITY = 0.5  # cosine; below it a depth is a guess
+CELL_STEP = 2  # every second feature cell each way
+MIN_BASELINE_M = 1e-6
+MAX_SWEPT = 250  # images; what the others show was mostly seen by these
+MAX_CACHED = 128  # images whose features are kept; neighbours are mostly recorded one after the other
+
+
+@dataclass(frozen=True)
+class SweptImage:
+    """What the sweep keeps of an image: features (C, h, w) of unit length, half precision, and its camera."""
+
+    features: Tensor
+    camera: Camera
+    T_map_camera: Tensor
+
+
+def sweep_depths(
+    T_map_camera: Tensor,
+    image_of: Callable[[int], SweptImage],
+    stride: int,
+    fallback_m: float,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Tensor]:
+    """Return a map (gh, gw) of depths along the optical axis in metres for each of I images.
+
+    T_map_camera is (I, 4, 4). Entry (a, b) of a map belongs to the feature cells from
+    (a * CELL_STEP, b * CELL_STEP) up to the next entry; `depth_at` looks it up. Where nothing
+    matches, depths are filled in from around; an image that no other one overlaps has the median of
+    the scene, and a scene without any match `fallback_m`. Of more than MAX_SWEPT images some are
+    left out; they have the map of the nearest one that was not.
+    """
+    swept = swept_images(len(T_map_camera))
+    sweeper = _Sweeper(T_map_camera, lru_cache(MAX_CACHED)(image_of), stride)
+    sweeper.choose_ranks(swept[:: max(1, len(swept) // PROBED)])
+    maps: dict[int, Tensor] = {}
+    known = []
+    for done, index in enumerate(swept):
+        found = sweeper.sweep(index)
+        if found is not None and found.sure.any():
+            maps[index] = _fill(found.depth, found.sure)
+            known.append(found.depth[found.sure])
+        on_image(done + 1, len(swept))
+    median = float(torch.cat(known).median()) if known else fallback_m
+    default = torch.full((1, 1), median, device=known[0].device if known else None)
+    sources = torch.tensor(sorted(maps), dtype=torch.long)
+    return [maps.get(_source(T_map_camera, i, sources), default) for i in range(len(T_map_camera))]
+
+
+def swept_images(images: int) -> range:
+    """Return which of so many images are swept."""
+    return range(0, images, max(1, -(-images // MAX_SWEPT)))
+
+
+def depth_at(depths: Tensor, pixels: Tensor, stride: int) -> Tensor:
+    """Return the depths (n,) of a map (gh, gw) at pixels (n, 2) of the image."""
+    cell = (pixels / (stride * CELL_STEP)).long().to(depths.device)
+    x = cell[:, 0].clamp(0, depths.shape[1] - 1)
+    y = cell[:, 1].clamp(0, depths.shape[0] - 1)
+    return depths[y, x]
+
+
+@dataclass(frozen=True)
+class _Swept:
+    """Depths (gh, gw) of an image in metres, which of them are sure, and its largest baseline in metres."""
+
+    depth: Tensor
+    sure: Tensor
+    baseline: float
+
+
+class _Sweeper:
+    """Sweeps images against their neighbours."""
+
+    def __init__(self, T_map_camera: Tensor, image_of: Callable[[int], SweptImage], stride: int) -> None:
+        self._T, self._image_of, self._stride = T_map_camera, image_of, stride
+        self._factor = 1
+
+    def choose_ranks(self, probed: range) -> None:
+        """Take neighbours from so far away that depths can be told apart."""
+        for factor in RANK_FACTORS:
+            self._factor = factor
+            found = [f for f in map(self.sweep, probed) if f is not None and f.sure.any()]
+            shares = [f.baseline / float(f.depth[f.sure].median()) for f in found]
+            if not shares or sorted(shares)[len(shares) // 2] > MIN_BASELINE_SHARE:
+                return
+
+    def sweep(self, index: int) -> _Swept | None:
+        """Return the depths of an image; None if it has no neighbours."""
+        distance = _distances(self._T, index)
+        usable = (torch.isfinite(distance) & (distance > MIN_BASELINE_M)).nonzero()[:, 0]
+        ordered = usable[distance[usable].argsort()].tolist()
+        ranks = {min(rank * self._factor, len(ordered)) - 1 for rank in NEIGHBOUR_RANKS}
+        if not ordered:
+            return None
+        neighbours = [ordered[rank] for rank in sorted(ranks)]
+        baseline = float(distance[neighbours[-1]])
+        images = [self._image_of(j) for j in neighbours]
+        return _Swept(*_sweep(self._image_of(index), images, baseline, self._stride), baseline)
+
+
+def _source(T_map_camera: Tensor, index: int, swept: Tensor) -> int | None:
+    """Return which of the swept images lends its depths to image `index`."""
+    distance = _distances(T_map_camera, index)[swept]
+    return int(swept[distance.argmin()]) if len(swept) and torch.isfinite(distance.min()) else None
+
+
+def _distances(T_map_camera: Tensor, index: int) -> Tensor:
+    """Return the distances (I,) of all cameras from one, infinite for those that look another way."""
+    distance = (T_map_camera[:, :3, 3] - T_map_camera[index, :3, 3]).norm(dim=-1)
+    same_way = T_map_camera[:, :3, 2] @ T_map_camera[index, :3, 2] > math.cos(math.radians(MAX_TURN_DEG))
+    return torch.where(same_way, distance, torch.inf)
+
+
+def _sweep(
+    image: SweptImage, neighbours: list[SweptImage], baseline: float, stride: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best depth (gh, gw) of every coarse cell, and whether it is sure."""
+    device = image.features.device
+    inverse_depth = torch.linspace(1.0 / FARTHEST, 1.0 / NEAREST, CANDIDATES, device=device) / baseline
+    coarse = image.features[:, ::CELL_STEP, ::CELL_STEP]
+    gh, gw = coarse.shape[1:]
+    anchors = coarse.flatten(1).T.float()  # (n, C)
+    rays = _rays(image.camera, gh, gw, stride, device)  # (n, 3)
+    total = torch.zeros(CANDIDATES, gh * gw, device=device)
+    count = torch.zeros_like(total)
+    for other in neighbours:
+        T = (inverse(other.T_map_camera) @ image.T_map_camera).float().to(device)
+        # A point at depth z is z R ray + t; divided by z, infinity is like any other depth.
+        points = (rays @ T[:3, :3].T)[None] + inverse_depth[:, None, None] * T[:3, 3]
+        cells = (other.camera.project(points.reshape(-1, 3)) - (stride - 1) / 2) / stride
+        h, w = other.features.shape[1:]
+        x, y = cells.round().reshape(CANDIDATES, -1, 2).unbind(-1)
+        seen = (x >= 0) & (x < w) & (y >= 0) & (y < h)  # false for NaN, which is behind the camera
+        with autocast(device):
+            similarity = (anchors @ other.features.flatten(1).float()).float()  # (n, h * w)
+        nearest = torch.where(seen, y * w + x, 0.0).long()
+        total += torch.where(seen, similarity.gather(1, nearest.T).T, 0.0)
+        count += seen
+    score = torch.where(count > 0, total / count.clamp(min=1), -1.0)
+    best, choice = score.max(0)
+    depth = (1.0 / inverse_depth)[choice].reshape(gh, gw)
+    return depth, (best > MIN_SIMILARITY).reshape(gh, gw)
+
+
+def _rays(camera: Camera, gh: int, gw: int, stride: int, device: torch.device) -> Tensor:
+    """Return the rays (gh * gw, 3), depth 1, of coarse cells."""
+    y, x = torch.meshgrid(torch.arange(gh, device=device), torch.arange(gw, device=device), indexing="ij")
+    pixels = torch.stack([x, y], -1).reshape(-1, 2) * float(CELL_STEP * stride) + (stride - 1) / 2
+    return F.pad(camera.unproject(pixels), (0, 1), value=1.0)
+
+
+def _fill(depth: Tensor, sure: Tensor) -> Tensor:
+    """Return depths (gh, gw) with those that are not sure replaced by what is around them."""
+    inverse_depth, weight = (1.0 / depth)[None, None], sure.float()[None, None]
+    filled, known = inverse_depth * weight, weight
+    while not (known > 0).all():
+        around = F.avg_pool2d(known, 3, 1, 1)
+        spread = F.avg_pool2d(filled * known, 3, 1, 1) / around.clamp(min=1e-9)
+        filled = torch.where(known > 0, filled, spread)
+        known = (around > 0).float()
+    return 1.0 / filled[0, 0]
