@@ -103,6 +103,9 @@ class TrainingConfig(CheckedConfig):
         270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
     batch: int = option(2048, "features per step", low=16, high=1_000_000)
+    features_per_image: int = option(
+        300_000, "features trained on for every image at most; more is learning few images by heart", low=1000
+    )
     learning_rate: float = option(
         0.006, "largest learning rate of the one-cycle schedule, first and last layer", low=1e-6, high=0.1
     )
@@ -189,12 +192,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def training_preset(name: str, time_budget_s: float = 0.0) -> TrainingConfig:
-    """Return a preset's config. A time budget above 0 replaces its number of steps and its time."""
+    """Return a preset's config. A time budget above 0 replaces its time and its limits on steps."""
     if name not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     config = override(TrainingConfig(), PRESETS[name])
     if time_budget_s:
-        config = replace(config, steps=10_000_000, time_budget_s=float(time_budget_s))
+        config = replace(
+            config, steps=10_000_000, features_per_image=10**12, time_budget_s=float(time_budget_s)
+        )
     return config
 
 

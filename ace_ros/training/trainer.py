@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -78,6 +78,7 @@ def train_map(
     """
     require_trainable(scene)
     began = time.monotonic()
+    config = replace(config, steps=step_limit(len(scene.frames), config))
     chosen = choose_device(device)
     encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
     encoder = encoder or load_encoder(config.encoder)
@@ -119,6 +120,11 @@ def train_map(
         training={**asdict(config), **asdict(report)},
     )
     return scene_map, report
+
+
+def step_limit(frames: int, config: TrainingConfig) -> int:
+    """Return the largest number of steps for a scene of so many images."""
+    return max(1, min(config.steps, frames * config.features_per_image // config.batch))
 
 
 def _absolute(encoder: str) -> str:

@@ -19,7 +19,7 @@ from ace_ros.network.encoder_file import load_encoder
 from ace_ros.training.buffer import fill_buffer, view_count
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.schedule import Clock, one_cycle
-from ace_ros.training.trainer import train_map
+from ace_ros.training.trainer import step_limit, train_map
 from ace_ros.training.views import plain_view, random_view
 from support import SMALL, Trained
 
@@ -63,6 +63,13 @@ def test_the_plain_view_is_the_image() -> None:
 def test_the_number_of_views_is_limited_but_every_image_has_one() -> None:
     config = replace(CONFIG, views_per_image=8, max_views=100)
     assert [view_count(n, config) for n in (5, 50, 1000)] == [40, 100, 1000]
+
+
+def test_few_images_are_not_learned_by_heart() -> None:
+    config = replace(CONFIG, steps=10_000, batch=1000, features_per_image=200_000)
+    assert [step_limit(n, config) for n in (1, 20, 50, 1000)] == [200, 4000, 10_000, 10_000]
+    exact = training_preset("standard", 60.0)
+    assert step_limit(2, exact) == exact.steps  # a time budget is used up, as the user said
 
 
 def write_frames(folder: Path, camera: Camera, count: int = 3) -> tuple[Frame, ...]:
