@@ -35,6 +35,14 @@ def so3_exp(omega: Tensor) -> Tensor:
     return R
 
 
+def so3_log(R: Tensor) -> Tensor:
+    """Return the rotation vectors (..., 3) in radians, up to pi long, of rotations (..., 3, 3)."""
+    q = to_quaternion(R)
+    sine = q[..., :3].norm(dim=-1, keepdim=True)
+    angle = 2.0 * torch.atan2(sine, q[..., 3:])
+    return q[..., :3] * torch.where(sine > 1e-12, angle / sine.clamp(min=1e-12), 2.0)
+
+
 def skew(v: Tensor) -> Tensor:
     """Return the matrices (..., 3, 3) with skew(v) @ u = v x u."""
     x, y, z = v.unbind(-1)
