@@ -22,13 +22,12 @@ from ace_ros.network.precision import choose_device
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.buffer import fill_buffer
-from ace_ros.training.cloud import sample_cloud
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
 from ace_ros.training.hold_out import held_out
 from ace_ros.training.memory import peak_memory_mb
-from ace_ros.training.progress import FINISH, GRADE, LEARN, Progress, Reporter
+from ace_ros.training.progress import FINISH, GRADE, LEARN, OnCloud, Progress, Reporter
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
 
 MAX_JUDGED = 4096  # held-out features that say whether training still gains
@@ -58,16 +57,18 @@ def train_map(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     map_frame: str = "map",
     encoder: LoadedEncoder | None = None,
+    on_cloud: OnCloud | None = None,
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
     Poses of the scene define the map frame. `encoder` replaces the one that the config names. Some
-    frames are held out at first; the map is graded on them, and then learns them, too. Raises
+    frames are held out at first; the map is graded on them, and then learns them, too. Every few
+    seconds `on_cloud` is given some points (P, 3) in the map frame and their brightness. Raises
     SceneError when the scene cannot be used, TrainingError when training diverges, MapError
     when the encoder cannot be loaded.
     """
     require_trainable(scene)
-    job = _Job(scene, config, choose_device(device), on_progress, map_frame, encoder)
+    job = _Job(scene, config, choose_device(device), Reporter(on_progress, on_cloud), map_frame, encoder)
     job.learn()
     if job.held.any():
         job.grade()
@@ -88,7 +89,7 @@ class _Job:
         scene: Scene,
         config: TrainingConfig,
         device: torch.device,
-        on_progress: Callable[[Progress], None],
+        reporter: Reporter,
         map_frame: str,
         encoder: LoadedEncoder | None,
     ) -> None:
@@ -100,7 +101,8 @@ class _Job:
         self._grade: Grade | None = None
         self._grade_s = 0.0
         self._clocks: list[Clock] = []
-        self._reporter = Reporter(on_progress, self._config.steps, config.time_budget_s)
+        self._reporter = reporter
+        reporter.expect(self._config.steps, config.time_budget_s)
         buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
@@ -109,6 +111,7 @@ class _Job:
         torch.manual_seed(config.seed)
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
         views = local_views(scene.frames, extent.centre, device)
+        reporter.cloud_centre = extent.centre
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._prepare_s = self._reporter.elapsed_s
 
@@ -166,7 +169,7 @@ class _Job:
     def scene_map(self) -> SceneMap:
         """Return the map as it is now."""
         fitter = self._fitter
-        points, grey = sample_cloud(fitter.head, fitter.radius_m, fitter.buffer, fitter.views, self._config)
+        points, grey = fitter.cloud(self._config.map_points)
         cameras = torch.stack([f.T_map_camera[:3, 3] for f in self._scene.frames])
         seen = torch.cat([points.double() + self._centre, cameras])
         head = copy.deepcopy(fitter.head)
