@@ -25,6 +25,7 @@ def run_map(options: argparse.Namespace) -> None:
     from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines, print_cloud
     from ace_ros.training.grade import grade_in_words
+    from ace_ros.training.prepared import prepared_path
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
@@ -44,8 +45,11 @@ def run_map(options: argparse.Namespace) -> None:
             on_progress,
             options.map_frame,
             on_cloud=print_cloud if options.progress_json else None,
+            prepared=prepared_path(output),
+            resume=options.resume,
         )
     scene_map.save(output)
+    prepared_path(output).unlink(missing_ok=True)
     result = {
         "map": str(output),
         "map_bytes": output.stat().st_size,

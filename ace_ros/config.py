@@ -151,6 +151,12 @@ class TrainingConfig(CheckedConfig):
     )
     early_stop: bool = option(True, "end training sooner when the images held out gain no more")
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
+    keep_prepared_s: float = option(
+        60.0,
+        "features that took longer to prepare are kept beside the map until it is there",
+        unit="s",
+        low=0.0,
+    )
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
 

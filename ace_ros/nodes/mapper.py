@@ -211,7 +211,8 @@ class Mapper(Node):
         config = self.config
         command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
         command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
-        command += ["--map-frame", config.map_frame, "--threads", str(config.threads), "--progress-json"]
+        command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
+        command += ["--progress-json", "--resume"]
         command += ["--encoder", config.encoder] if config.encoder else []
         return TrainerProcess(command, self._on_trainer)
 

@@ -21,12 +21,13 @@ from ace_ros.network.head import Head
 from ace_ros.network.precision import choose_device
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.buffer import fill_buffer
+from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
 from ace_ros.training.hold_out import held_out
 from ace_ros.training.memory import peak_memory_mb
+from ace_ros.training.prepared import fingerprint, load_prepared, save_prepared
 from ace_ros.training.progress import FINISH, GRADE, LEARN, OnCloud, Progress, Reporter
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
 
@@ -58,17 +59,21 @@ def train_map(
     map_frame: str = "map",
     encoder: LoadedEncoder | None = None,
     on_cloud: OnCloud | None = None,
+    prepared: Path | None = None,
+    resume: bool = False,
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
     Poses of the scene define the map frame. `encoder` replaces the one that the config names. Some
     frames are held out at first; the map is graded on them, and then learns them, too. Every few
-    seconds `on_cloud` is given some points (P, 3) in the map frame and their brightness. Raises
+    seconds `on_cloud` is given some points (P, 3) in the map frame and their brightness. Features
+    that took long to prepare are kept in the file `prepared`; `resume` goes on from them. Raises
     SceneError when the scene cannot be used, TrainingError when training diverges, MapError
     when the encoder cannot be loaded.
     """
     require_trainable(scene)
     job = _Job(scene, config, choose_device(device), Reporter(on_progress, on_cloud), map_frame, encoder)
+    job.prepare(prepared, resume)
     job.learn()
     if job.held.any():
         job.grade()
@@ -82,7 +87,7 @@ def step_limit(frames: int, config: TrainingConfig) -> int:
 
 
 class _Job:
-    """One training, stage after stage. Its beginning prepares the features."""
+    """One training, stage after stage."""
 
     def __init__(
         self,
@@ -103,17 +108,30 @@ class _Job:
         self._clocks: list[Clock] = []
         self._reporter = reporter
         reporter.expect(self._config.steps, config.time_budget_s)
-        buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+
+    def prepare(self, kept: Path | None, resume: bool) -> None:
+        """Fill the buffer, or take it from the file where an earlier training kept it."""
+        scene, config, device = self._scene, self._config, self._device
+        buffer = self._prepared_buffer(kept, resume)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
         extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
-        self._centre = extent.centre
+        self._centre = self._reporter.cloud_centre = extent.centre
         torch.manual_seed(config.seed)
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
         views = local_views(scene.frames, extent.centre, device)
-        reporter.cloud_centre = extent.centre
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._prepare_s = self._reporter.elapsed_s
+
+    def _prepared_buffer(self, kept: Path | None, resume: bool) -> FeatureBuffer:
+        scene, config, device = self._scene, self._config, self._device
+        key = fingerprint(scene.frames, self._encoder.content_hash, config) if kept else ""
+        buffer = load_prepared(kept, key, device) if kept and resume else None
+        if buffer is None:
+            buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+            if kept and self._reporter.elapsed_s > config.keep_prepared_s:
+                save_prepared(kept, buffer, key)
+        return buffer
 
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
