@@ -35,6 +35,16 @@ def so3_exp(omega: Tensor) -> Tensor:
     return R
 
 
+def so3_log(R: Tensor) -> Tensor:
+    """Return the rotation vectors (..., 3) in radians of rotations (..., 3, 3) by less than pi."""
+    q = to_quaternion(R)  # w >= 0
+    sin = q[..., :3].norm(dim=-1, keepdim=True)
+    half_angle = torch.atan2(sin, q[..., 3:])
+    # A vanishing angle over its vanishing sine is 1.
+    ratio = torch.where(sin > 1e-9, half_angle / sin.clamp(min=1e-9), 1.0)
+    return 2.0 * ratio * q[..., :3]
+
+
 def skew(v: Tensor) -> Tensor:
     """Return the matrices (..., 3, 3) with skew(v) @ u = v x u."""
     x, y, z = v.unbind(-1)
