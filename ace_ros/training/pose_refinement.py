@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Widths of the robust loss in pixels: wide while poses are off, then narrower than the share of
 # matches that are false. The focal length is told by what is left at the end.
 WIDTHS_PX = (32.0, 16.0, 8.0, 4.0)
-ROUNDS = 4  # of Gauss-Newton at each width
+ROUNDS = 3  # of Gauss-Newton at each width
 DEPTH_ROUNDS = 3  # for the depths alone before each of them
 # A match is off by 3 px, and its neighbours are off alike: only a tenth of them counts.
 INFORMATION = 0.1 / 3.0**2
@@ -96,9 +96,9 @@ def adjust(T_map_camera: Tensor, tracks: Tracks, focal_px: Tensor, refine_focal:
     state = _State(T_map_camera[:, :3, :3], T_map_camera[:, :3, 3] - centre, 0.0)
     recorded, prior = state, OdometryPrior(T_map_camera)
     chunks = [_Chunk(tracks, focal_px, part, state) for part in torch.arange(len(focal_px)).split(CHUNK)]
+    for chunk in chunks:
+        chunk.search_depths(state, WIDTHS_PX[0])
     for width in WIDTHS_PX:
-        for chunk in chunks:
-            chunk.search_depths(state, width)
         for _ in range(ROUNDS):
             state = _step(state, chunks, prior, width, refine_focal and width == WIDTHS_PX[-1])
     state = _without_gauge(state, recorded)
