@@ -24,6 +24,7 @@ def run_map(options: argparse.Namespace) -> None:
     from ace_ros.data.scene import load_scene
     from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines
+    from ace_ros.training.grade import grade_in_words
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
@@ -45,10 +46,14 @@ def run_map(options: argparse.Namespace) -> None:
         "steps": report.steps,
         "prepare_s": report.prepare_s,
         "train_s": report.train_s,
-        "total_s": round(report.prepare_s + report.train_s, 2),
+        "grade_s": report.grade_s,
+        "total_s": round(report.prepare_s + report.train_s + report.grade_s, 2),
         "device": report.device,
         "median_error_px": report.median_error_px,
         "inlier_share": report.inlier_share,
+        "stopped_early": report.stopped_early,
+        "peak_memory_mb": report.peak_memory_mb,
+        "grade": scene_map.grade or None,
     }
     if options.progress_json:
         print(_json({"event": "result", **result}), flush=True)
@@ -60,6 +65,7 @@ def run_map(options: argparse.Namespace) -> None:
             f"{report.steps} steps in {report.train_s:.0f} s after {report.prepare_s:.0f} s of preparation; "
             f"median error {report.median_error_px:.1f} px, {100 * report.inlier_share:.0f} % below 10 px"
         )
+        print(grade_in_words(scene_map.grade))
 
 
 def run_eval(options: argparse.Namespace) -> None:

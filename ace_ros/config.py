@@ -143,6 +143,13 @@ class TrainingConfig(CheckedConfig):
         200.0, "width of the robust loss at the start", unit="px", low=0.1, high=1e4
     )
     loss_px_end: float = option(1.0, "width of the robust loss at the end", unit="px", low=0.1, high=1e4)
+    hold_out: float = option(
+        0.1, "share of the images held out at first, to grade the map on", low=0.0, high=0.5
+    )
+    finish_share: float = option(
+        0.1, "last share of training, in which the map learns them, too", low=0.01, high=0.5
+    )
+    early_stop: bool = option(True, "end training sooner when the images held out gain no more")
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
@@ -192,13 +199,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def training_preset(name: str, time_budget_s: float = 0.0) -> TrainingConfig:
-    """Return a preset's config. A time budget above 0 replaces its time and its limits on steps."""
+    """Return a preset's config. A time budget above 0 replaces whatever else would end training."""
     if name not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     config = override(TrainingConfig(), PRESETS[name])
     if time_budget_s:
         config = replace(
-            config, steps=10_000_000, features_per_image=10**12, time_budget_s=float(time_budget_s)
+            config,
+            steps=10_000_000,
+            features_per_image=10**12,
+            time_budget_s=float(time_budget_s),
+            early_stop=False,
         )
     return config
 

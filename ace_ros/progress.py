@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ace_ros.training.trainer import Progress
+    from ace_ros.training.progress import Progress
 
 PLAIN_LINE_EVERY = 0.1  # share of the work between two lines where there is no terminal
 
@@ -23,7 +23,7 @@ def bar(title: str) -> Iterator[Callable[[Progress], None]]:
     with _show(title) as update:
 
         def on_progress(p: Progress) -> None:
-            words = "encoding images"
+            words = {"prepare": "encoding images", "grade": "localizing images held out"}.get(p.phase, "")
             if p.phase == "train":
                 words = f"step {p.step}/{p.steps}"
                 if math.isfinite(p.median_error_px):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -101,7 +101,11 @@ class Relocalizer:
         pixels = (found.pixels + 0.5) * scale - 0.5
         camera = found.camera.resize(*size).to(self.device)
         batch = pixels.expand(len(found.points), -1, -1)
-        return solve_pose(batch, found.points, camera, self.ransac)
+        poses = solve_pose(batch, found.points, camera, self.ransac)
+        # What the solver cannot see in one image: errors that a map's points have in common. How
+        # large they are was measured on held-out images when the map was trained.
+        scale = float(self.scene_map.grade.get("covariance_scale", 1.0))
+        return replace(poses, covariance=poses.covariance * scale)
 
 
 def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:

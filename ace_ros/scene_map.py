@@ -21,6 +21,7 @@ FORMAT = "ace_ros map"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS = 4096, 32, 4096  # limits on what a foreign header may ask for
+MAX_COVARIANCE_SCALE = 1e6
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class SceneMap:
     float64 are the least and greatest corner of what the cameras saw. `cloud_points` (P, 3)
     float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at. `encoder` is
     the name (or file) of the encoder that the head belongs to, `encoder_hash` its content.
-    `training` holds settings and figures of the training, `created` an ISO 8601 time in UTC.
+    `training` holds settings and figures of the training, `created` an ISO 8601 time in UTC, `grade`
+    how well the map localizes images that were held out (see `training.grade`; empty if none were).
     """
 
     head: Head
@@ -44,6 +46,7 @@ class SceneMap:
     map_frame: str = "map"
     created: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    grade: dict[str, Any] = field(default_factory=dict)
 
     def cloud(self) -> tuple[np.ndarray, np.ndarray]:
         """Return points (P, 3) float64 in the map frame and their brightness (P,) uint8."""
@@ -71,6 +74,7 @@ class SceneMap:
             "map_frame": self.map_frame,
             "created": self.created,
             "training": self.training,
+            "grade": self.grade,
         }
         write_tensor_file(path, tensors, FORMAT, FORMAT_VERSION, {"map": json.dumps(header)})
 
@@ -104,6 +108,7 @@ class SceneMap:
             map_frame=header["map_frame"],
             created=header["created"],
             training=header["training"],
+            grade=header["grade"],
         )
 
 
@@ -124,10 +129,17 @@ def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:
             len(header["centre"]) == 3 and all(math.isfinite(x) for x in header["centre"]),
             len(header["bounds"]) == 2 and all(len(corner) == 3 for corner in header["bounds"]),
             isinstance(header["training"], dict),
+            _is_grade(header.setdefault("grade", {})),  # maps of the first versions have none
             all(isinstance(header[k], str) for k in ("encoder", "encoder_hash", "map_frame", "created")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MapError(f"{path}: damaged ace_ros map: its header has no usable {error}") from error
     if not all(checks):
         raise MapError(f"{path}: damaged ace_ros map: header values out of range")
     return dict(header)
+
+
+def _is_grade(grade: Any) -> bool:
+    """Return whether a header's grade has what is computed with."""
+    scale = grade.get("covariance_scale", 1.0)
+    return isinstance(scale, (int, float)) and 1.0 <= scale <= MAX_COVARIANCE_SCALE

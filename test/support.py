@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.trainer import Progress, TrainingReport
+from ace_ros.training.progress import Progress
+from ace_ros.training.trainer import TrainingReport
 
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from ace_ros.geometry.se3 import rotation_angle
+from ace_ros.geometry.se3 import rotation_angle, so3_log
 
 RECALL_LIMITS = {  # key: (metres, radians)
     "10cm_5deg": (0.10, math.radians(5.0)),
@@ -37,3 +37,16 @@ def median_of_localized(values: Tensor) -> float:
     """Return the median of the finite values (F,), NaN if there is none."""
     finite = values[torch.isfinite(values)]
     return float(finite.median()) if len(finite) else math.nan
+
+
+def normalised_squared_error(T: Tensor, covariance: Tensor, T_true: Tensor) -> Tensor:
+    """Return the NEES (...,) of poses (..., 4, 4) with covariances (..., 6, 6) of (x, y, z, rotation).
+
+    Both are about the map's axes, as in ROS (Bar-Shalom et al., "Estimation with applications to
+    tracking and navigation", 2001, section 5.4). Honest covariances give a chi-square distribution
+    of six degrees of freedom.
+    """
+    turn = so3_log(T[..., :3, :3] @ T_true[..., :3, :3].transpose(-1, -2))
+    error = torch.cat([T[..., :3, 3] - T_true[..., :3, 3], turn], -1)
+    nees: Tensor = (error * torch.linalg.solve(covariance, error)).sum(-1)
+    return nees

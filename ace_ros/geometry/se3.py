@@ -36,13 +36,11 @@ def so3_exp(omega: Tensor) -> Tensor:
 
 
 def so3_log(R: Tensor) -> Tensor:
-    """Return the rotation vectors (..., 3) in radians of rotations (..., 3, 3) by less than pi."""
-    q = to_quaternion(R)  # w >= 0
-    sin = q[..., :3].norm(dim=-1, keepdim=True)
-    half_angle = torch.atan2(sin, q[..., 3:])
-    # A vanishing angle over its vanishing sine is 1.
-    ratio = torch.where(sin > 1e-9, half_angle / sin.clamp(min=1e-9), 1.0)
-    return 2.0 * ratio * q[..., :3]
+    """Return the rotation vectors (..., 3) in radians, up to pi long, of rotations (..., 3, 3)."""
+    q = to_quaternion(R)
+    sine = q[..., :3].norm(dim=-1, keepdim=True)
+    angle = 2.0 * torch.atan2(sine, q[..., 3:])
+    return q[..., :3] * torch.where(sine > 1e-12, angle / sine.clamp(min=1e-12), 2.0)
 
 
 def skew(v: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,8 +18,11 @@ from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast
+from ace_ros.training.memory import buffer_capacity
 from ace_ros.training.plane_sweep import SweptImage, depth_at, sweep_depths, swept_images
 from ace_ros.training.views import View, plain_view, random_view
+
+BYTES_BESIDE_FEATURE = 17  # pixel, image, brightness and depth
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,23 @@ class FeatureBuffer:
     grey: Tensor
     depth_m: Tensor
 
+    @staticmethod
+    def empty(size: int, channels: int, device: torch.device) -> FeatureBuffer:
+        """Return a buffer with room for so many features, whose contents are not defined yet."""
+        return FeatureBuffer(
+            features=torch.empty(size, channels, dtype=torch.float16, device=device),
+            pixels=torch.empty(size, 2, device=device),
+            image=torch.empty(size, dtype=torch.int32, device=device),
+            grey=torch.empty(size, dtype=torch.uint8),
+            depth_m=torch.empty(size, device=device),
+        )
+
+    def columns(self) -> tuple[Tensor, ...]:
+        """Return the columns in their order."""
+        return self.features, self.pixels, self.image, self.grey, self.depth_m
+
     def __len__(self) -> int:
         return len(self.features)
-
-    def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield index batches (size,) for ever: every feature once per pass, in a new order each time."""
-        size = min(size, len(self))
-        while True:
-            order = torch.randperm(len(self), generator=generator).to(self.features.device)
-            for start in range(0, len(self) - size + 1, size):
-                yield order[start : start + size]
 
 
 def view_count(images: int, config: TrainingConfig) -> int:
@@ -68,7 +78,9 @@ def fill_buffer(
     """
     extractor = _Extractor(frames, encoder, config, device)
     views, swept = view_count(len(frames), config), len(swept_images(len(frames)))
-    per_view = max(1, config.buffer_features // views)
+    bytes_each = 2 * encoder.card.channels + BYTES_BESIDE_FEATURE
+    capacity = buffer_capacity(config.buffer_features, bytes_each, device)
+    per_view = max(1, capacity // views)
     depths = sweep_depths(
         torch.stack([f.T_map_camera for f in frames]),
         extractor.swept_image,
@@ -76,16 +88,19 @@ def fill_buffer(
         config.ray_depth_m,
         lambda done, total: on_view(done, swept + views),
     )
-    parts: list[tuple[Tensor, ...]] = []
+    buffer, used = FeatureBuffer.empty(per_view * views, encoder.card.channels, device), 0
     with ThreadPoolExecutor(1) as reader:  # decoding and warping overlap with encoding
         coming = reader.submit(extractor.view, 0)
         for index in range(views):
             view = coming.result()
             if index + 1 < views:
                 coming = reader.submit(extractor.view, index + 1)
-            parts.append(extractor.sample(view, index, per_view, depths[index % len(frames)]))
+            part = extractor.sample(view, index, per_view, depths[index % len(frames)])
+            for column, values in zip(buffer.columns(), part.columns(), strict=True):
+                column[used : used + len(part)] = values
+            used += len(part)
             on_view(swept + index + 1, swept + views)
-    return FeatureBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return FeatureBuffer(*(column[:used] for column in buffer.columns()))
 
 
 class _Extractor:
@@ -126,8 +141,8 @@ class _Extractor:
         camera = self._cameras[index].to(self._device)
         return SweptImage(unit, camera, self._frames[index].T_map_camera)
 
-    def sample(self, view: View, index: int, count: int, depths: Tensor) -> tuple[Tensor, ...]:
-        """Return the columns of a buffer for up to `count` random cells of a view."""
+    def sample(self, view: View, index: int, count: int, depths: Tensor) -> FeatureBuffer:
+        """Return features of up to `count` random cells of a view."""
         frame = index % len(self._frames)
         camera = self._cameras[frame]
         grey = torch.from_numpy(view.grey)
@@ -142,7 +157,7 @@ class _Extractor:
         cells = cells[torch.randperm(len(cells), generator=generator)[:count]]
         features = self.features(grey).flatten(1).T  # (hw, C)
         rounded = centres[cells].round().long()
-        return (
+        return FeatureBuffer(
             features[cells.to(self._device)].half(),
             undistorted[cells].to(self._device),
             torch.full((len(cells),), frame, dtype=torch.int32, device=self._device),

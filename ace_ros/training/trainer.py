@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a map: fill the buffer once, then fit the head to shuffled features of all images."""
+"""Train a map: fill the buffer once, fit the head to shuffled features of all images, grade the map."""
 
 from __future__ import annotations
 
-import logging
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -12,53 +12,42 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Scene, require_trainable
 from ace_ros.errors import TrainingError
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
-from ace_ros.network.loss import LossResult, Views, reprojection_loss
-from ace_ros.network.precision import autocast, choose_device
+from ace_ros.network.precision import choose_device
+from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.buffer import FeatureBuffer, fill_buffer
+from ace_ros.training.buffer import fill_buffer
+from ace_ros.training.cloud import sample_cloud
 from ace_ros.training.extent import local_views, scene_extent
-from ace_ros.training.optimizer import Muon
-from ace_ros.training.schedule import Clock, one_cycle
+from ace_ros.training.fitting import Fitter
+from ace_ros.training.grade import Grade, grade
+from ace_ros.training.hold_out import held_out
+from ace_ros.training.memory import peak_memory_mb
+from ace_ros.training.progress import FINISH, GRADE, LEARN, Progress, Reporter
+from ace_ros.training.schedule import FINISHING, LEARNING, Clock
 
-logger = logging.getLogger(__name__)
-
-INLIER_PX = 10.0  # of the L1 training error; what a person is shown as the share of inliers
-CLOUD_ERROR_PX = 3.0  # points worse than this are not shown
-REPORT_EVERY = 25  # steps
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training is. Unknown numbers are NaN; `progress` runs 0 to 1 over the whole job."""
-
-    phase: str  # "prepare" or "train"
-    progress: float
-    step: int
-    steps: int
-    elapsed_s: float
-    remaining_s: float
-    median_error_px: float = math.nan
-    inlier_share: float = math.nan
+MAX_JUDGED = 4096  # held-out features that say whether training still gains
 
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training did."""
+    """What a training did. `stopped_early` says that the held-out images no longer gained."""
 
     frames: int
     features: int
     steps: int
     prepare_s: float
     train_s: float
+    grade_s: float
     median_error_px: float
     inlier_share: float
+    stopped_early: bool
+    peak_memory_mb: float
     device: str
 
 
@@ -72,54 +61,18 @@ def train_map(
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
-    Poses of the scene define the map frame. `encoder` replaces the one that the config names.
-    Raises SceneError when the scene cannot be used, TrainingError when training diverges, MapError
+    Poses of the scene define the map frame. `encoder` replaces the one that the config names. Some
+    frames are held out at first; the map is graded on them, and then learns them, too. Raises
+    SceneError when the scene cannot be used, TrainingError when training diverges, MapError
     when the encoder cannot be loaded.
     """
     require_trainable(scene)
-    began = time.monotonic()
-    config = replace(config, steps=step_limit(len(scene.frames), config))
-    chosen = choose_device(device)
-    encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
-    encoder = encoder or load_encoder(config.encoder)
-    reporter = _Reporter(on_progress, began, config)
-    buffer = fill_buffer(scene.frames, encoder, config, chosen, reporter.on_view)
-    if not len(buffer):
-        raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
-    extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
-    centre, views = extent.centre, local_views(scene.frames, extent.centre, chosen)
-
-    torch.manual_seed(config.seed)
-    head = Head(encoder.card.channels, config.head_width, config.head_blocks).to(chosen)
-    prepare_s = time.monotonic() - began
-    clock = _fit(head, buffer, views, extent.radius_m, config, reporter)
-    head.scale_points(extent.radius_m)
-
-    report = TrainingReport(
-        frames=len(scene.frames),
-        features=len(buffer),
-        steps=clock.step,
-        prepare_s=round(prepare_s, 2),
-        train_s=round(clock.elapsed_s, 2),
-        median_error_px=round(reporter.median_error_px, 3),
-        inlier_share=round(reporter.inlier_share, 4),
-        device=str(chosen),
-    )
-    points, grey = _sample_cloud(head, buffer, views, config)
-    seen = torch.cat([points.double() + centre, torch.stack([f.T_map_camera[:3, 3] for f in scene.frames])])
-    scene_map = SceneMap(
-        head=head.cpu().eval().requires_grad_(False),
-        centre=centre,
-        bounds=torch.stack([seen.amin(0), seen.amax(0)]),
-        cloud_points=points,
-        cloud_grey=grey,
-        encoder=encoder_name,
-        encoder_hash=encoder.content_hash,
-        map_frame=map_frame,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        training={**asdict(config), **asdict(report)},
-    )
-    return scene_map, report
+    job = _Job(scene, config, choose_device(device), on_progress, map_frame, encoder)
+    job.learn()
+    if job.held.any():
+        job.grade()
+        job.finish()
+    return job.scene_map(), job.report()
 
 
 def step_limit(frames: int, config: TrainingConfig) -> int:
@@ -127,124 +80,112 @@ def step_limit(frames: int, config: TrainingConfig) -> int:
     return max(1, min(config.steps, frames * config.features_per_image // config.batch))
 
 
+class _Job:
+    """One training, stage after stage. Its beginning prepares the features."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        config: TrainingConfig,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+        map_frame: str,
+        encoder: LoadedEncoder | None,
+    ) -> None:
+        self._scene, self._device, self._map_frame = scene, device, map_frame
+        self._config = replace(config, steps=step_limit(len(scene.frames), config))
+        self._encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
+        self._encoder = encoder or load_encoder(config.encoder)
+        self.held = held_out(len(scene.frames), config.hold_out)
+        self._grade: Grade | None = None
+        self._grade_s = 0.0
+        self._clocks: list[Clock] = []
+        self._reporter = Reporter(on_progress, self._config.steps, config.time_budget_s)
+        buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+        if not len(buffer):
+            raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
+        extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
+        self._centre = extent.centre
+        torch.manual_seed(config.seed)
+        head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
+        views = local_views(scene.frames, extent.centre, device)
+        self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
+        self._prepare_s = self._reporter.elapsed_s
+
+    def learn(self) -> None:
+        """Train on the frames that are not held out; on all of them if none is."""
+        config, buffer = self._config, self._fitter.buffer
+        share = 1.0 - config.finish_share if self.held.any() else 1.0
+        clock = Clock(max(1, round(share * config.steps)), share * config.time_budget_s)
+        is_held = self.held.to(buffer.image.device)[buffer.image.long()]
+        judge = is_held.nonzero()[:, 0]
+        judge = judge[torch.linspace(0, len(judge) - 1, min(MAX_JUDGED, len(judge))).long().to(judge.device)]
+        self._reporter.enter(LEARN)
+        self._clocks.append(clock)
+        self._fitter.fit(
+            (~is_held).nonzero()[:, 0], LEARNING, clock, judge if config.early_stop and len(judge) else None
+        )
+
+    def grade(self) -> None:
+        """Localize the frames that were held out."""
+        began = time.monotonic()
+        self._reporter.enter(GRADE, self._clocks[0].step)
+        relocalizer = Relocalizer(self.scene_map(), device=str(self._device), encoder=self._encoder)
+        self._grade = grade(relocalizer, self._scene.frames, self.held, self._reporter.on_item)
+        self._grade_s = time.monotonic() - began
+
+    def finish(self) -> None:
+        """Train on all frames for a short while."""
+        learned, share = self._clocks[0], self._config.finish_share
+        ratio = share / (1.0 - share)
+        if learned.by_time:
+            clock = Clock(self._config.steps, ratio * learned.elapsed_s)
+        else:
+            clock = Clock(max(1, round(ratio * learned.step)), math.inf)
+        self._reporter.enter(FINISH, learned.step)
+        self._clocks.append(clock)
+        everything = torch.arange(len(self._fitter.buffer), device=self._device)
+        self._fitter.fit(everything, FINISHING, clock)
+
+    def report(self) -> TrainingReport:
+        """Return what was done."""
+        return TrainingReport(
+            frames=len(self._scene.frames),
+            features=len(self._fitter.buffer),
+            steps=sum(c.step for c in self._clocks),
+            prepare_s=round(self._prepare_s, 2),
+            train_s=round(sum(c.elapsed_s for c in self._clocks), 2),
+            grade_s=round(self._grade_s, 2),
+            median_error_px=round(self._reporter.median_error_px, 3),
+            inlier_share=round(self._reporter.inlier_share, 4),
+            stopped_early=any(c.hurried for c in self._clocks),
+            peak_memory_mb=round(peak_memory_mb(self._device), 1),
+            device=str(self._device),
+        )
+
+    def scene_map(self) -> SceneMap:
+        """Return the map as it is now."""
+        fitter = self._fitter
+        points, grey = sample_cloud(fitter.head, fitter.radius_m, fitter.buffer, fitter.views, self._config)
+        cameras = torch.stack([f.T_map_camera[:3, 3] for f in self._scene.frames])
+        seen = torch.cat([points.double() + self._centre, cameras])
+        head = copy.deepcopy(fitter.head)
+        head.scale_points(fitter.radius_m)
+        return SceneMap(
+            head=head.cpu().eval().requires_grad_(False),
+            centre=self._centre,
+            bounds=torch.stack([seen.amin(0), seen.amax(0)]),
+            cloud_points=points,
+            cloud_grey=grey,
+            encoder=self._encoder_name,
+            encoder_hash=self._encoder.content_hash,
+            map_frame=self._map_frame,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            training={**asdict(self._config), **asdict(self.report())},
+            grade=self._grade.to_header() if self._grade else {},
+        )
+
+
 def _absolute(encoder: str) -> str:
     """Return how a map names its encoder: a shipped one by its name, a file by where it lies."""
     return str(Path(encoder).resolve()) if Path(encoder).suffix else encoder
-
-
-def _fit(
-    head: Head,
-    buffer: FeatureBuffer,
-    views: Views,
-    radius_m: float,
-    config: TrainingConfig,
-    reporter: _Reporter,
-) -> Clock:
-    """Fit the head until the steps or the time are used up; return the clock that counted them.
-
-    The head is trained to give points in units of `radius_m`: numbers of order one in any scene.
-    """
-    device = buffer.features.device
-    optimizers = _optimizers(head, config)
-    scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
-    batches = buffer.batches(config.batch, torch.Generator().manual_seed(config.seed))
-    clock = reporter.clock = Clock(config.steps, config.time_budget_s)
-    for rows in batches:
-        progress = clock.progress
-        with autocast(device):
-            points = radius_m * head(buffer.features[rows])
-        result = reprojection_loss(
-            points, buffer.pixels[rows], buffer.image[rows], buffer.depth_m[rows], views, progress, config
-        )
-        head.zero_grad(set_to_none=True)
-        scaler.scale(result.loss).backward()
-        for optimizer, learning_rate in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * one_cycle(progress)
-            scaler.step(optimizer)
-        scaler.update()
-        clock.step += 1
-        ended = clock.progress >= 1.0
-        if ended or clock.step % REPORT_EVERY == 0:
-            reporter.on_step(result)
-        if ended:
-            break
-    return clock
-
-
-def _optimizers(head: Head, config: TrainingConfig) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Return optimisers with their largest learning rates: Muon for hidden matrices, AdamW for the rest."""
-    hidden = head.hidden_matrices()
-    ids = {id(p) for p in hidden}
-    rest = [p for p in head.parameters() if id(p) not in ids]
-    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay)
-    return [
-        (Muon(hidden, config.hidden_learning_rate), config.hidden_learning_rate),
-        (adamw, config.learning_rate),
-    ]
-
-
-def _needs_scaling(device: torch.device) -> bool:
-    return device.type == "cuda" and not torch.cuda.is_bf16_supported()
-
-
-def _sample_cloud(
-    head: Head, buffer: FeatureBuffer, views: Views, config: TrainingConfig
-) -> tuple[Tensor, Tensor]:
-    """Return points (P, 3) float32, local, and brightness (P,) uint8 of well predicted features."""
-    generator = torch.Generator().manual_seed(config.seed)
-    wanted = min(3 * config.map_points, len(buffer))
-    rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.features.device)
-    points, good = [torch.zeros(0, 3)], [torch.zeros(0, dtype=torch.bool)]
-    with torch.no_grad():
-        for part in rows.split(16384):
-            predicted = head(buffer.features[part].float())
-            result = reprojection_loss(
-                predicted, buffer.pixels[part], buffer.image[part], buffer.depth_m[part], views, 1.0, config
-            )
-            points.append(predicted.cpu())
-            good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())
-    kept = torch.cat(good).nonzero()[: config.map_points, 0]
-    return torch.cat(points)[kept], buffer.grey[rows.cpu()][kept]
-
-
-class _Reporter:
-    """Turns what happens into Progress for the caller, and keeps the last figures."""
-
-    def __init__(
-        self, on_progress: Callable[[Progress], None], began: float, config: TrainingConfig
-    ) -> None:
-        self._on_progress, self._began, self._config = on_progress, began, config
-        self._prepare_share = 0.2  # of the whole job; known better once training runs
-        self.clock: Clock | None = None
-        self.median_error_px = self.inlier_share = math.nan
-
-    def on_view(self, done: int, total: int) -> None:
-        """Report a view that was encoded."""
-        elapsed = time.monotonic() - self._began
-        remaining = elapsed / done * (total - done) + self._config.time_budget_s
-        self._on_progress(
-            Progress("prepare", self._prepare_share * done / total, 0, self._config.steps, elapsed, remaining)
-        )
-
-    def on_step(self, result: LossResult) -> None:
-        """Report a training step; stops a training that has diverged."""
-        assert self.clock is not None
-        if not math.isfinite(float(result.loss.detach())):
-            raise TrainingError(f"training diverged at step {self.clock.step}: the loss is not finite")
-        error = torch.where(result.valid, result.error_px, math.inf)
-        self.median_error_px = float(error.median())
-        self.inlier_share = float((error < INLIER_PX).float().mean())
-        done = self._prepare_share + (1.0 - self._prepare_share) * self.clock.progress
-        self._on_progress(
-            Progress(
-                "train",
-                done,
-                self.clock.step,
-                self.clock.expected_steps,
-                time.monotonic() - self._began,
-                self.clock.remaining_s,
-                self.median_error_px,
-                self.inlier_share,
-            )
-        )

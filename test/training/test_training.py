@@ -16,6 +16,7 @@ from ace_ros.errors import ConfigError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
 from ace_ros.network.encoder_file import load_encoder
+from ace_ros.training import fitting
 from ace_ros.training.buffer import fill_buffer, view_count
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.schedule import Clock, one_cycle
@@ -108,10 +109,12 @@ def test_batches_visit_every_feature_once_a_pass(tmp_path: Path) -> None:
     encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=1000, views_per_image=1)
     buffer = fill_buffer(write_frames(tmp_path, camera), encoder, config, torch.device("cpu"))
-    size = len(buffer) // 4
-    batches = buffer.batches(size, torch.Generator().manual_seed(0))
+    size = (len(buffer) - 3) // 4
+    rows = torch.arange(len(buffer))[3:]  # all but some that are held out
+    batches = fitting.batches(rows, size, seed=0)
     first, second = ([next(batches) for _ in range(4)] for _ in range(2))
     assert len(torch.unique(torch.cat(first))) == 4 * size
+    assert torch.cat(first).min() >= 3
     assert not torch.equal(torch.cat(first), torch.cat(second))
 
 
@@ -179,7 +182,8 @@ def test_training_makes_a_map_that_explains_the_images(trained: Trained) -> None
     first = next(p for p in trained.progress if p.phase == "train")
     assert trained.report.median_error_px < 0.5 * first.median_error_px
     phases = [p.phase for p in trained.progress]
-    assert phases == sorted(phases)  # "prepare" before "train"
+    assert list(dict.fromkeys(phases)) == ["prepare", "train", "grade"]
+    assert phases[-1] == "train"  # the images that were held out
     shares = [p.progress for p in trained.progress]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0, abs=0.06)
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sample of the place to look at: points that the head predicts well, with their brightness."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ace_ros.config import TrainingConfig
+from ace_ros.network.head import Head
+from ace_ros.network.loss import Views, reprojection_loss
+from ace_ros.training.buffer import FeatureBuffer
+
+CLOUD_ERROR_PX = 3.0  # points worse than this are not shown
+
+
+@torch.no_grad()
+def sample_cloud(
+    head: Head, scale_m: float, buffer: FeatureBuffer, views: Views, config: TrainingConfig
+) -> tuple[Tensor, Tensor]:
+    """Return points (P, 3) float32, local, and brightness (P,) uint8 of well predicted features.
+
+    `scale_m` is the unit that the head counts in, in metres.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    wanted = min(3 * config.map_points, len(buffer))
+    rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.features.device)
+    points, good = [torch.zeros(0, 3)], [torch.zeros(0, dtype=torch.bool)]
+    for part in rows.split(16384):
+        predicted = scale_m * head(buffer.features[part].float())
+        result = reprojection_loss(
+            predicted, buffer.pixels[part], buffer.image[part], buffer.depth_m[part], views, 1.0, config
+        )
+        points.append(predicted.cpu())
+        good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())
+    kept = torch.cat(good).nonzero()[: config.map_points, 0]
+    return torch.cat(points)[kept], buffer.grey[rows.cpu()][kept]

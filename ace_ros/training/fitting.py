@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit the head to the features in the buffer: the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ace_ros.config import TrainingConfig
+from ace_ros.network.head import Head
+from ace_ros.network.loss import LossResult, Views, reprojection_loss
+from ace_ros.network.precision import autocast
+from ace_ros.training.buffer import FeatureBuffer
+from ace_ros.training.optimizer import Muon
+from ace_ros.training.progress import INLIER_PX, Reporter
+from ace_ros.training.schedule import Clock, Phase
+from ace_ros.training.stopping import Plateau
+
+REPORT_EVERY = 25  # steps
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """A head and what it is fitted to.
+
+    The head is trained to give points in units of `radius_m`: numbers of order one in any scene.
+    """
+
+    head: Head
+    buffer: FeatureBuffer
+    views: Views
+    radius_m: float
+    config: TrainingConfig
+    reporter: Reporter
+
+    def fit(self, rows: Tensor, phase: Phase, clock: Clock, judge: Tensor | None = None) -> None:
+        """Fit on the rows (R,) of the buffer until the clock's steps or time are used up.
+
+        With `judge` (J,), rows that are not trained on, the schedule is shortened when the share of
+        them that is predicted well grows no more.
+        """
+        device = self.buffer.features.device
+        optimizers = _optimizers(self.head, self.config)
+        scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
+        plateau = Plateau()
+        for batch in batches(rows, self.config.batch, self.config.seed):
+            progress = clock.progress
+            result = self.loss(batch, phase.curriculum(progress))
+            self.head.zero_grad(set_to_none=True)
+            scaler.scale(result.loss).backward()
+            for optimizer, learning_rate in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate * phase.learning_rate(progress)
+                scaler.step(optimizer)
+            scaler.update()
+            clock.step += 1
+            ended = clock.progress >= 1.0
+            if ended or clock.step % REPORT_EVERY == 0:
+                self.reporter.on_step(clock, result)
+            if ended:
+                clock.stop()
+                break
+            if judge is not None and plateau.due(clock.progress):
+                plateau.add(clock.progress, self.inlier_share(judge))
+                if plateau.reached:
+                    clock.hurry()
+
+    def loss(self, batch: Tensor, curriculum: float) -> LossResult:
+        """Return the loss of some rows (b,) of the buffer."""
+        buffer = self.buffer
+        with autocast(buffer.features.device):
+            points = self.radius_m * self.head(buffer.features[batch])
+        return reprojection_loss(
+            points,
+            buffer.pixels[batch],
+            buffer.image[batch],
+            buffer.depth_m[batch],
+            self.views,
+            curriculum,
+            self.config,
+        )
+
+    @torch.no_grad()
+    def inlier_share(self, rows: Tensor) -> float:
+        """Return the share of rows (J,) whose reprojection error is small."""
+        result = self.loss(rows, 1.0)
+        return float((result.valid & (result.error_px < INLIER_PX)).float().mean())
+
+
+def batches(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
+    """Yield batches (size,) of rows (R,) for ever: every row once per pass, in a new order each time."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(size, len(rows))
+    while True:
+        order = torch.randperm(len(rows), generator=generator).to(rows.device)
+        for start in range(0, len(rows) - size + 1, size):
+            yield rows[order[start : start + size]]
+
+
+def _optimizers(head: Head, config: TrainingConfig) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return optimisers with their largest learning rates: Muon for hidden matrices, AdamW for the rest."""
+    hidden = head.hidden_matrices()
+    ids = {id(p) for p in hidden}
+    rest = [p for p in head.parameters() if id(p) not in ids]
+    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay)
+    return [
+        (Muon(hidden, config.hidden_learning_rate), config.hidden_learning_rate),
+        (adamw, config.learning_rate),
+    ]
+
+
+def _needs_scaling(device: torch.device) -> bool:
+    return device.type == "cuda" and not torch.cuda.is_bf16_supported()

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ace_ros.config import TrainingConfig, override
+from ace_ros.data.scene import load_scene
+from ace_ros.geometry.metrics import normalised_squared_error
+from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
+from ace_ros.relocalizer import Relocalizer
+from ace_ros.scene_map import SceneMap
+from ace_ros.training.grade import Grade, grade, grade_in_words
+from ace_ros.training.hold_out import blocks_of, held_out
+from ace_ros.training.stopping import Plateau
+from support import SMALL, Trained
+
+
+@pytest.mark.parametrize("images", [10, 11, 24, 40, 117, 500, 20_000])
+def test_a_tenth_of_the_images_is_held_out_in_blocks_and_never_the_ends(images: int) -> None:
+    chosen = held_out(images, 0.1)
+    assert int(chosen.sum()) == min(round(0.1 * images), 200)
+    assert not chosen[0] and not chosen[-1]
+    lengths = [len(block) for block in blocks_of(chosen)]
+    assert len(lengths) == round(math.sqrt(sum(lengths)))
+    assert max(lengths) - min(lengths) <= 1
+    assert max(lengths) > 1 or images < 40
+
+
+def test_few_images_are_all_learned() -> None:
+    assert not held_out(9, 0.1).any()
+    assert not held_out(100, 0.0).any()
+
+
+def test_a_map_is_graded_on_images_it_was_not_trained_on(trained: Trained) -> None:
+    graded = trained.scene_map.grade
+    assert graded["frames"] == 2  # a tenth of 24
+    assert graded["recall"]["10cm_5deg"] == 1.0 and graded["verdict"] == "good"
+    assert graded["median_translation_m"] < 0.05
+    assert graded["covariance_scale"] >= 1.0
+    assert graded["weak_places"] == ()
+    assert SceneMap.load(trained.map_path).grade == json.loads(json.dumps(graded))
+
+
+def test_the_grade_says_where_a_map_is_weak(trained: Trained) -> None:
+    frames = list(load_scene(trained.scene).frames)
+    chosen = torch.zeros(24, dtype=torch.bool)
+    chosen[4:7] = chosen[14:17] = True
+    for i in range(14, 17):  # recorded elsewhere than where the image was taken
+        T = frames[i].T_map_camera.clone()
+        T[0, 3] += 0.5
+        frames[i] = replace(frames[i], T_map_camera=T)
+    graded = grade(Relocalizer(trained.scene_map, device="cpu"), tuple(frames), chosen)
+    assert (graded.frames, graded.localized) == (6, 6)
+    assert graded.recall["10cm_5deg"] == 0.5 and graded.verdict == "poor"
+    (weak,) = graded.weak_places
+    assert (weak.first_image, weak.last_image) == ("0014.png", "0016.png")
+    assert weak.position == pytest.approx(frames[15].T_map_camera[:3, 3].tolist(), abs=0.1)
+    assert graded.covariance_scale > 1.0  # half a metre, and the solver was sure
+    words = grade_in_words(graded.to_header())
+    assert "grade: poor; 50 % of 6 images" in words and "0014.png to 0016.png: 0 % within" in words
+
+
+def test_a_map_that_finds_nothing_gets_a_grade_all_the_same(trained: Trained) -> None:
+    lost = replace(trained.scene_map, centre=trained.scene_map.centre)
+    relocalizer = Relocalizer(lost, device="cpu")
+    relocalizer.ransac = replace(relocalizer.ransac, min_inliers=100_000)
+    frames = load_scene(trained.scene).frames
+    graded = grade(relocalizer, frames, held_out(len(frames), 0.2))
+    assert (graded.localized, graded.verdict, graded.covariance_scale) == (0, "poor", 1.0)
+    header = graded.to_header()
+    assert header["median_translation_m"] is None
+    json.dumps(header, allow_nan=False)
+    assert "0 % of" in grade_in_words(header)
+
+
+def test_covariances_grow_to_what_the_held_out_images_showed(trained: Trained) -> None:
+    frame = load_scene(trained.scene, "test").frames[0]
+    import cv2
+
+    image = cv2.imread(str(frame.image_path))
+    sure = replace(trained.scene_map, grade={})
+    humble = replace(trained.scene_map, grade={"covariance_scale": 9.0})
+    a, b = (Relocalizer(m, device="cpu").localize(image, frame.camera) for m in (sure, humble))
+    torch.testing.assert_close(b.covariance, 9.0 * a.covariance)
+    assert torch.equal(a.T_map_camera, b.T_map_camera)
+
+
+def test_honest_covariances_have_a_normalised_squared_error_of_six() -> None:
+    g = torch.Generator().manual_seed(3)
+    count = 4000
+    L = torch.randn(6, 6, generator=g, dtype=torch.float64) * 0.02
+    error = torch.randn(count, 6, generator=g, dtype=torch.float64) @ L.T
+    turn = so3_exp(torch.randn(count, 3, generator=g, dtype=torch.float64))
+    T_true = from_rotation_translation(turn, torch.randn(count, 3, generator=g, dtype=torch.float64))
+    T = from_rotation_translation(so3_exp(error[:, 3:]) @ turn, T_true[:, :3, 3] + error[:, :3])
+    nees = normalised_squared_error(T, (L @ L.T).expand(count, 6, 6), T_true)
+    assert float(nees.mean()) == pytest.approx(6.0, rel=0.05)
+
+
+def test_a_plateau_is_reached_when_a_share_stops_growing() -> None:
+    growing, flat = Plateau(), Plateau()
+    reached_at = []
+    for step in range(100):
+        progress = step / 100
+        if growing.due(progress):
+            growing.add(progress, 0.5 * progress)
+        if flat.due(progress):
+            flat.add(progress, 0.4 + 0.004 * math.sin(step))  # what batches do to it
+        if flat.reached:
+            reached_at.append(progress)
+    assert not growing.reached
+    assert 0.3 <= reached_at[0] <= 0.35
+
+
+def test_training_ends_early_when_the_held_out_images_gain_no_more(trained: Trained) -> None:
+    from ace_ros.training.trainer import train_map
+
+    # Nothing is ever learned, so nothing is ever gained.
+    hopeless = {"learning_rate": 1e-6, "hidden_learning_rate": 1e-5, "steps": 400, "views_per_image": 1}
+    config = override(TrainingConfig(), {**SMALL, **hopeless, "buffer_features": 20_000})
+    scene = load_scene(trained.scene)
+    _, early = train_map(scene, config, "cpu")
+    _, late = train_map(scene, replace(config, early_stop=False), "cpu")
+    assert early.stopped_early and not late.stopped_early
+    assert early.steps < 0.65 * late.steps
+    assert late.steps == 400
+
+
+def test_grades_without_held_out_images_say_so() -> None:
+    assert "not graded" in grade_in_words({})
+    assert Grade.__dataclass_fields__.keys() >= {"verdict", "recall", "weak_places"}
