@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Scene, require_trainable
@@ -28,7 +29,16 @@ from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
 from ace_ros.training.hold_out import held_out
 from ace_ros.training.memory import peak_memory_mb
-from ace_ros.training.progress import FINISH, GRADE, LEARN, Progress, Reporter
+from ace_ros.training.pose_refinement import refine_poses
+from ace_ros.training.progress import (
+    FINISH,
+    GRADE,
+    LEARN,
+    PREPARE_REFINED,
+    REFINE,
+    Progress,
+    Reporter,
+)
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
 
 MAX_JUDGED = 4096  # held-out features that say whether training still gains
@@ -36,7 +46,11 @@ MAX_JUDGED = 4096  # held-out features that say whether training still gains
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training did. `stopped_early` says that the held-out images no longer gained."""
+    """What a training did.
+
+    `stopped_early` says that the held-out images no longer gained; `refinement` has the figures of
+    the refinement of poses, if there was one.
+    """
 
     frames: int
     features: int
@@ -49,6 +63,7 @@ class TrainingReport:
     stopped_early: bool
     peak_memory_mb: float
     device: str
+    refinement: dict[str, float]
 
 
 def train_map(
@@ -61,10 +76,10 @@ def train_map(
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
-    Poses of the scene define the map frame. `encoder` replaces the one that the config names. Some
-    frames are held out at first; the map is graded on them, and then learns them, too. Raises
-    SceneError when the scene cannot be used, TrainingError when training diverges, MapError
-    when the encoder cannot be loaded.
+    Poses of the scene define the map frame; refined ones do so in their mean. `encoder` replaces the
+    one that the config names. Some frames are held out at first; the map is graded on them, and then
+    learns them, too. Raises SceneError when the scene cannot be used, TrainingError when training
+    diverges, MapError when the encoder cannot be loaded.
     """
     require_trainable(scene)
     job = _Job(scene, config, choose_device(device), on_progress, map_frame, encoder)
@@ -92,7 +107,7 @@ class _Job:
         map_frame: str,
         encoder: LoadedEncoder | None,
     ) -> None:
-        self._scene, self._device, self._map_frame = scene, device, map_frame
+        self._device, self._map_frame = device, map_frame
         self._config = replace(config, steps=step_limit(len(scene.frames), config))
         self._encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
         self._encoder = encoder or load_encoder(config.encoder)
@@ -101,6 +116,9 @@ class _Job:
         self._grade_s = 0.0
         self._clocks: list[Clock] = []
         self._reporter = Reporter(on_progress, self._config.steps, config.time_budget_s)
+        self._drive: Tensor | None = None
+        self._refinement: dict[str, float] = {}
+        self._scene = scene = self._refined(scene)
         buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
@@ -111,6 +129,21 @@ class _Job:
         views = local_views(scene.frames, extent.centre, device)
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._prepare_s = self._reporter.elapsed_s
+
+    def _refined(self, scene: Scene) -> Scene:
+        """Return the scene with refined poses, if the config asks for it."""
+        config = self._config
+        if not (config.refine_poses or config.refine_focal):
+            return scene
+        self._reporter.enter(REFINE)
+        refined = refine_poses(
+            scene.frames, self._encoder, self._device, config.refine_focal, self._reporter.on_item
+        )
+        self._reporter.enter(PREPARE_REFINED)
+        self._refinement = refined.figures()
+        recorded = torch.stack([f.T_map_camera for f in scene.frames])
+        self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
+        return replace(scene, frames=refined.apply(scene.frames))
 
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
@@ -161,6 +194,7 @@ class _Job:
             stopped_early=any(c.hurried for c in self._clocks),
             peak_memory_mb=round(peak_memory_mb(self._device), 1),
             device=str(self._device),
+            refinement=self._refinement,
         )
 
     def scene_map(self) -> SceneMap:
@@ -183,6 +217,7 @@ class _Job:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             training={**asdict(self._config), **asdict(self.report())},
             grade=self._grade.to_header() if self._grade else {},
+            drive=self._drive,
         )
 
 
