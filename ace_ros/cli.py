@@ -101,6 +101,16 @@ def _add_map(subparsers: Any) -> None:
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")
     parser.add_argument(
+        "--refine-poses",
+        action="store_true",
+        help="correct the drift of the recorded poses first, by what the images show",
+    )
+    parser.add_argument(
+        "--refine-focal",
+        action="store_true",
+        help="correct the focal length with them; use it only where the calibration is a guess",
+    )
+    parser.add_argument(
         "--progress-json", action="store_true", help="print progress and result as lines of JSON"
     )
 

@@ -25,12 +25,18 @@ def run_map(options: argparse.Namespace) -> None:
     from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines, print_cloud
     from ace_ros.training.grade import grade_in_words
+    from ace_ros.training.pose_refinement import refinement_in_words
     from ace_ros.training.prepared import prepared_path
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
     limit_threads(options.threads or usable_cores())
-    changes = {"encoder": options.encoder, "seed": options.seed}
+    changes = {
+        "encoder": options.encoder,
+        "seed": options.seed,
+        "refine_poses": options.refine_poses or None,
+        "refine_focal": options.refine_focal or None,
+    }
     config = override(
         training_preset(options.preset, options.time_budget),
         {k: v for k, v in changes.items() if v is not None},
@@ -65,6 +71,7 @@ def run_map(options: argparse.Namespace) -> None:
         "stopped_early": report.stopped_early,
         "peak_memory_mb": report.peak_memory_mb,
         "grade": scene_map.grade or None,
+        "refinement": report.refinement or None,
     }
     if options.progress_json:
         print(_json({"event": "result", **result}), flush=True)
@@ -76,6 +83,8 @@ def run_map(options: argparse.Namespace) -> None:
             f"{report.steps} steps in {report.train_s:.0f} s after {report.prepare_s:.0f} s of preparation; "
             f"median error {report.median_error_px:.1f} px, {100 * report.inlier_share:.0f} % below 10 px"
         )
+        if report.refinement:
+            print(refinement_in_words(report.refinement))
         print(grade_in_words(scene_map.grade))
 
 

@@ -150,6 +150,10 @@ class TrainingConfig(CheckedConfig):
         0.1, "last share of training, in which the map learns them, too", low=0.01, high=0.5
     )
     early_stop: bool = option(True, "end training sooner when the images held out gain no more")
+    refine_poses: bool = option(
+        False, "correct the drift of the recorded poses before training, by what the images show"
+    )
+    refine_focal: bool = option(False, "correct the focal length with them; correct poses, too")
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
     keep_prepared_s: float = option(
         60.0,

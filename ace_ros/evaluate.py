@@ -103,8 +103,11 @@ def write_report(folder: Path, evaluation: Evaluation, scene: Scene, relocalizer
     table.write_text("\n".join(lines) + "\n")
     true = torch.stack([f.T_map_camera for f in scene.frames])
     points, grey = relocalizer.scene_map.cloud()
+    drive = relocalizer.scene_map.drive
+    pictures = [] if drive is None else [plots.plot_refinement(folder / "mapping_drive.png", *drive.numpy())]
     return [
         table,
+        *pictures,
         plots.plot_trajectory(
             folder / "trajectory.png", true.numpy(), evaluation.T_map_camera.numpy(), points
         ),

@@ -75,6 +75,40 @@ def plot_trajectory(
     return _write(figure, path)
 
 
+def plot_refinement(path: Path, recorded: np.ndarray, refined: np.ndarray) -> Path:
+    """Draw recorded and refined poses (I, 3, 4) of a mapping drive from above, and how far they differ.
+
+    Returns the path.
+    """
+    axes = _plane_of(refined[:, :, 3])
+    before, after = recorded[:, :, 3] @ axes.T, refined[:, :, 3] @ axes.T
+    shift = 100.0 * np.linalg.norm(refined[:, :, 3] - recorded[:, :, 3], axis=1)
+    turn = refined[:, :, :3] @ recorded[:, :, :3].transpose(0, 2, 1)
+    cosine = (np.trace(turn, axis1=1, axis2=2) - 1.0) / 2.0
+    figure = Figure(figsize=(11.0, 4.8), layout="constrained")
+    plan, change = figure.subplots(1, 2)
+    plan.plot(*before.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="recorded")
+    plan.plot(*after.T, color=TRUE, lw=1.8, label="refined")
+    plan.add_collection(LineCollection(np.stack([before, after], 1), color=ESTIMATED, lw=0.7, zorder=3))
+    plan.set_aspect("equal")
+    _limit(plan, np.concatenate([before, after]))
+    _label(plan, "m", "m", "")
+    plan.grid(color=SURFACE, zorder=0)
+    plan.legend(frameon=False, fontsize=9)
+    change.plot(shift, color=TRUE, lw=1.8)
+    _label(change, "mapping image", "", "")
+    change.set_ylabel("moved by [cm]", fontsize=10, color=TRUE)
+    change.set_ylim(bottom=0.0)
+    other = change.twinx()
+    other.plot(np.degrees(np.arccos(cosine.clip(-1.0, 1.0))), color=ESTIMATED, lw=1.8)
+    other.set_ylabel("turned by [deg]", fontsize=10, color=ESTIMATED)
+    other.set_ylim(bottom=0.0)
+    other.spines[["top", "left", "bottom", "right"]].set_visible(False)
+    other.tick_params(length=0, labelsize=9, colors=INK)
+    figure.suptitle("Refinement of the mapping poses", fontsize=12, color=INK)
+    return _write(figure, path)
+
+
 def plot_errors(path: Path, translation_m: np.ndarray, rotation_deg: np.ndarray) -> Path:
     """Draw what share of all images (F,) is within which error; NaN is a miss. Return the path."""
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")

@@ -34,6 +34,8 @@ class SceneMap:
     the name (or file) of the encoder that the head belongs to, `encoder_hash` its content.
     `training` holds settings and figures of the training, `created` an ISO 8601 time in UTC, `grade`
     how well the map localizes images that were held out (see `training.grade`; empty if none were).
+    `drive` (2, I, 3, 4) float64 are the recorded and the refined T_map_camera of the mapping images,
+    where they were refined.
     """
 
     head: Head
@@ -47,6 +49,7 @@ class SceneMap:
     created: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     grade: dict[str, Any] = field(default_factory=dict)
+    drive: Tensor | None = None
 
     def cloud(self) -> tuple[np.ndarray, np.ndarray]:
         """Return points (P, 3) float64 in the map frame and their brightness (P,) uint8."""
@@ -60,6 +63,8 @@ class SceneMap:
         tensors = {f"head.0.{k}": v.half() for k, v in self.head.state_dict().items()}
         tensors["cloud.points"] = self.cloud_points.float()
         tensors["cloud.grey"] = self.cloud_grey
+        if self.drive is not None:
+            tensors["drive"] = self.drive.double()
         header = {
             "heads": 1,
             "head": {
@@ -95,6 +100,9 @@ class SceneMap:
             raise MapError(f"{path}: damaged ace_ros map: {error}") from error
         if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
             raise MapError(f"{path}: damaged ace_ros map: its cloud is {tuple(points.shape)}")
+        drive = tensors.get("drive")
+        if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
+            raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
         if not all(torch.isfinite(v).all() for v in head.state_dict().values()):
             raise MapError(f"{path}: damaged ace_ros map: weights that are not finite numbers")
         return SceneMap(
@@ -109,6 +117,7 @@ class SceneMap:
             created=header["created"],
             training=header["training"],
             grade=header["grade"],
+            drive=drive,
         )
 
 

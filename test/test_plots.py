@@ -77,3 +77,13 @@ def test_map_points_and_queries_and_training_are_drawn(tmp_path: Path) -> None:
     time = np.arange(20.0)
     path = plots.plot_training(tmp_path / "t.png", time, np.r_[np.nan, 50.0 / time[1:]], time / 40.0)
     assert colour_share(path, plots.TRUE) > 1e-3
+
+
+def test_a_refined_drive_is_drawn_against_the_recorded_one(tmp_path: Path) -> None:
+    recorded = poses(40)[:, :3]
+    refined = recorded.copy()
+    refined[20:, 0, 3] += 0.3
+    path = plots.plot_refinement(tmp_path / "drive.png", recorded, refined)
+    assert colour_share(path, plots.TRUE) > 1e-3
+    assert colour_share(path, plots.ESTIMATED) > 1e-3
+    assert colour_share(path, plots.DRIVE) > 5e-4

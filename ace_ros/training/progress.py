@@ -45,7 +45,9 @@ class Stage:
     end: float
 
 
+REFINE = Stage("prepare", 0.0, 0.06)
 PREPARE = Stage("prepare", 0.0, 0.15)
+PREPARE_REFINED = Stage("prepare", 0.06, 0.15)
 LEARN = Stage("train", 0.15, 0.9)
 GRADE = Stage("grade", 0.9, 0.93)
 FINISH = Stage("train", 0.93, 1.0)

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Scene, require_trainable
@@ -27,8 +28,18 @@ from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
 from ace_ros.training.hold_out import held_out
 from ace_ros.training.memory import peak_memory_mb
+from ace_ros.training.pose_refinement import refine_poses
 from ace_ros.training.prepared import fingerprint, load_prepared, save_prepared
-from ace_ros.training.progress import FINISH, GRADE, LEARN, OnCloud, Progress, Reporter
+from ace_ros.training.progress import (
+    FINISH,
+    GRADE,
+    LEARN,
+    PREPARE_REFINED,
+    REFINE,
+    OnCloud,
+    Progress,
+    Reporter,
+)
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
 
 MAX_JUDGED = 4096  # held-out features that say whether training still gains
@@ -36,7 +47,11 @@ MAX_JUDGED = 4096  # held-out features that say whether training still gains
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a training did. `stopped_early` says that the held-out images no longer gained."""
+    """What a training did.
+
+    `stopped_early` says that the held-out images no longer gained; `refinement` has the figures of
+    the refinement of poses, if there was one.
+    """
 
     frames: int
     features: int
@@ -49,6 +64,7 @@ class TrainingReport:
     stopped_early: bool
     peak_memory_mb: float
     device: str
+    refinement: dict[str, float]
 
 
 def train_map(
@@ -64,12 +80,12 @@ def train_map(
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
-    Poses of the scene define the map frame. `encoder` replaces the one that the config names. Some
-    frames are held out at first; the map is graded on them, and then learns them, too. Every few
-    seconds `on_cloud` is given some points (P, 3) in the map frame and their brightness. Features
-    that took long to prepare are kept in the file `prepared`; `resume` goes on from them. Raises
-    SceneError when the scene cannot be used, TrainingError when training diverges, MapError
-    when the encoder cannot be loaded.
+    Poses of the scene define the map frame; refined ones do so in their mean. `encoder` replaces the
+    one that the config names. Some frames are held out at first; the map is graded on them, and then
+    learns them, too. Every few seconds `on_cloud` is given some points (P, 3) in the map frame and
+    their brightness. Features that took long to prepare are kept in the file `prepared`; `resume`
+    goes on from them. Raises SceneError when the scene cannot be used, TrainingError when training
+    diverges, MapError when the encoder cannot be loaded.
     """
     require_trainable(scene)
     job = _Job(scene, config, choose_device(device), Reporter(on_progress, on_cloud), map_frame, encoder)
@@ -106,12 +122,15 @@ class _Job:
         self._grade: Grade | None = None
         self._grade_s = 0.0
         self._clocks: list[Clock] = []
+        self._drive: Tensor | None = None
+        self._refinement: dict[str, float] = {}
         self._reporter = reporter
         reporter.expect(self._config.steps, config.time_budget_s)
 
     def prepare(self, kept: Path | None, resume: bool) -> None:
         """Fill the buffer, or take it from the file where an earlier training kept it."""
-        scene, config, device = self._scene, self._config, self._device
+        self._scene = scene = self._refined(self._scene)
+        config, device = self._config, self._device
         buffer = self._prepared_buffer(kept, resume)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
@@ -132,6 +151,21 @@ class _Job:
             if kept and self._reporter.elapsed_s > config.keep_prepared_s:
                 save_prepared(kept, buffer, key)
         return buffer
+
+    def _refined(self, scene: Scene) -> Scene:
+        """Return the scene with refined poses, if the config asks for it."""
+        config = self._config
+        if not (config.refine_poses or config.refine_focal):
+            return scene
+        self._reporter.enter(REFINE)
+        refined = refine_poses(
+            scene.frames, self._encoder, self._device, config.refine_focal, self._reporter.on_item
+        )
+        self._reporter.enter(PREPARE_REFINED)
+        self._refinement = refined.figures()
+        recorded = torch.stack([f.T_map_camera for f in scene.frames])
+        self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
+        return replace(scene, frames=refined.apply(scene.frames))
 
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
@@ -182,6 +216,7 @@ class _Job:
             stopped_early=any(c.hurried for c in self._clocks),
             peak_memory_mb=round(peak_memory_mb(self._device), 1),
             device=str(self._device),
+            refinement=self._refinement,
         )
 
     def scene_map(self) -> SceneMap:
@@ -204,6 +239,7 @@ class _Job:
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             training={**asdict(self._config), **asdict(self.report())},
             grade=self._grade.to_header() if self._grade else {},
+            drive=self._drive,
         )
 
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pixels of different mapping images show the same point, by the encoder's features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ace_ros.data.scene import Frame, read_grey
+from ace_ros.network.encoder import cell_centres
+from ace_ros.network.encoder_file import LoadedEncoder
+from ace_ros.network.input import network_size, resize_image
+from ace_ros.network.precision import autocast
+
+TRACKS = 256  # points followed from every image
+CELL_STEP = 2  # every second feature cell each way may begin a track
+NEIGHBOUR_RANKS = (1, 2, 4, 8)  # by distance, once among images of another visit and once among all
+REVISIT = 4.0  # images are of another visit if the way between them is so many times their distance
+MAX_TURN_DEG = 50.0  # between the viewing directions of neighbours
+MIN_DISTANCE_M = 1e-6
+MIN_SIMILARITY = 0.6  # cosine
+MAX_CACHED = 128  # images whose features are kept
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Features (C, h, w) of unit length, half precision, and the rays (h * w, 2) of their cells.
+
+    Rays are float32 x and y on the plane z = 1, NaN where the camera has none.
+    """
+
+    features: Tensor
+    rays: Tensor
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """A points of each of I images, and where K other images see them.
+
+    neighbours (I, K) int64 are the other images; rays (I, A, 2) and seen (I, A, K, 2) float64, x
+    and y on the plane z = 1; found (I, A, K) bool, false where a neighbour does not show the point.
+    """
+
+    neighbours: Tensor
+    rays: Tensor
+    seen: Tensor
+    found: Tensor
+
+
+def encode_frame(frame: Frame, encoder: LoadedEncoder, device: torch.device) -> ImageFeatures:
+    """Return the features of a mapping image as localization would see it. Raises SceneError."""
+    size = network_size(*frame.camera.size)
+    stride = encoder.card.stride
+    image = resize_image(read_grey(frame.image_path), size)
+    height, width = (n // stride * stride for n in image.shape)
+    grey = torch.from_numpy(image[:height, :width])[None, None].to(device).float() / 255.0
+    with torch.no_grad(), autocast(device):
+        features = encoder.module(grey.contiguous(memory_format=torch.channels_last))[0]
+    rays = frame.camera.resize(*size).unproject(cell_centres(height, width, stride))
+    return ImageFeatures(F.normalize(features.float(), dim=0).half(), rays.to(device))
+
+
+def find_tracks(
+    T_map_camera: Tensor,
+    image_of: Callable[[int], ImageFeatures],
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Tracks:
+    """Return the tracks, on the CPU, of I images whose poses (I, 4, 4) are roughly known.
+
+    Matches are the most similar cells of two images in both directions, the position in the
+    neighbour by a parabola between its cells. The poses only choose the neighbours.
+    """
+    neighbours = choose_neighbours(T_map_camera)
+    features = lru_cache(MAX_CACHED)(image_of)
+    columns = []
+    for i, row in enumerate(neighbours.tolist()):
+        columns.append(_tracks_of(features(i), [features(j) if j >= 0 else None for j in row], i))
+        on_image(i + 1, len(neighbours))
+    return Tracks(neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
+
+
+def choose_neighbours(T_map_camera: Tensor) -> Tensor:
+    """Return for every image the K other ones (I, K) to look for its points in, -1 where there are fewer.
+
+    Half of them are of another visit, where there are such: what the robot sees when it comes back
+    is what tells of drift. The order of the images is that of the drive.
+    """
+    position, forward = T_map_camera[:, :3, 3], T_map_camera[:, :3, 2]
+    steps = (position[1:] - position[:-1]).norm(dim=-1)
+    way = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+    count = 2 * len(NEIGHBOUR_RANKS)
+    rows = []
+    for i in range(len(position)):
+        distance = (position - position[i]).norm(dim=-1)
+        usable = forward @ forward[i] > math.cos(math.radians(MAX_TURN_DEG))
+        usable &= distance > MIN_DISTANCE_M
+        again = usable & ((way - way[i]).abs() > REVISIT * distance)
+        row: list[int] = []
+        for group in (again, usable):
+            others = group.nonzero()[:, 0]
+            ordered = others[distance[others].argsort()][: NEIGHBOUR_RANKS[-1] + len(row)].tolist()
+            ordered = [j for j in ordered if j not in row]
+            row += [ordered[rank - 1] for rank in NEIGHBOUR_RANKS if rank <= len(ordered)]
+        rows.append(row + [-1] * (count - len(row)))
+    return torch.tensor(rows)
+
+
+def _tracks_of(
+    image: ImageFeatures, others: list[ImageFeatures | None], seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rays (A, 2), seen (A, K, 2) and found (A, K): of random cells those with most matches."""
+    h, w = image.features.shape[1:]
+    cells = torch.arange(h * w).view(h, w)[::CELL_STEP, ::CELL_STEP].flatten()
+    cells = cells[torch.isfinite(image.rays[cells].cpu()).all(-1)]
+    anchors = image.features.flatten(1).T[cells.to(image.features.device)]
+    seen = torch.full((len(cells), len(others), 2), math.nan, dtype=torch.float64)
+    for k, other in enumerate(others):
+        if other is not None:
+            seen[:, k] = _match(anchors, other).double().cpu()
+    found = torch.isfinite(seen).all(-1)
+    shuffled = torch.randperm(len(cells), generator=torch.Generator().manual_seed(seed))
+    # Three matches are enough to prefer a point; more would prefer what lies in the middle of the scene.
+    order = found.sum(-1).clamp(max=3)[shuffled].argsort(descending=True, stable=True)[:TRACKS]
+    kept = shuffled[order]
+    missing = TRACKS - len(kept)
+    return (
+        F.pad(image.rays[cells[kept]].double().cpu(), (0, 0, 0, missing)),
+        F.pad(seen[kept].nan_to_num(0.0), (0, 0, 0, 0, 0, missing)),
+        F.pad(found[kept], (0, 0, 0, missing)),
+    )
+
+
+def _match(anchors: Tensor, other: ImageFeatures) -> Tensor:
+    """Return the rays (A, 2) at which another image shows anchors (A, C), NaN where it does not."""
+    h, w = other.features.shape[1:]
+    with autocast(anchors.device):
+        similarity = (anchors.float() @ other.features.flatten(1).float()).float()  # (A, h * w)
+    best, cell = similarity.max(1)
+    index = torch.arange(len(anchors), device=anchors.device)
+    mutual = similarity.argmax(0)[cell] == index
+    inside = (cell % w > 0) & (cell % w < w - 1) & (cell // w > 0) & (cell // w < h - 1)
+    cell = torch.where(inside, cell, w + 1)
+    at = other.rays[cell]
+    for step in (1, w):
+        before, after = similarity[index, cell - step], similarity[index, cell + step]
+        bend = (2.0 * similarity[index, cell] - before - after).clamp(min=1e-6)
+        shift = (0.5 * (after - before) / bend).clamp(-0.5, 0.5)
+        at = at + 0.5 * shift[:, None] * (other.rays[cell + step] - other.rays[cell - step])
+    good = mutual & inside & (best > MIN_SIMILARITY)
+    return torch.where(good[:, None], at, torch.nan)
