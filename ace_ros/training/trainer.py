@@ -21,7 +21,7 @@ from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.loss import LossResult, Views, reprojection_loss
 from ace_ros.network.precision import autocast, choose_device
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.optimizer import Muon
@@ -107,12 +107,15 @@ def train_map(
     )
     points, grey = _sample_cloud(head, buffer, views, config)
     seen = torch.cat([points.double() + centre, torch.stack([f.T_map_camera[:3, 3] for f in scene.frames])])
-    scene_map = SceneMap(
+    chunk = Chunk(
         head=head.cpu().eval().requires_grad_(False),
         centre=centre,
         bounds=torch.stack([seen.amin(0), seen.amax(0)]),
         cloud_points=points,
         cloud_grey=grey,
+    )
+    scene_map = SceneMap(
+        chunks=(chunk,),
         encoder=encoder_name,
         encoder_hash=encoder.content_hash,
         map_frame=map_frame,
