@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.data.scene import load_scene
-    from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines
-    from ace_ros.training.trainer import train_map
+    from ace_ros.training.chunks import train_place
 
     output = map_path(options.output)
-    limit_threads(options.threads or usable_cores())
     changes = {"encoder": options.encoder, "seed": options.seed}
     config = override(
         training_preset(options.preset, options.time_budget),
@@ -35,31 +34,51 @@ def run_map(options: argparse.Namespace) -> None:
     )
     scene = load_scene(options.scene)
     show = json_lines if options.progress_json else bar
+    began = time.monotonic()
     with show("mapping") as on_progress:
-        scene_map, report = train_map(scene, config, options.device, on_progress, options.map_frame)
-    scene_map.save(output)
+        scene_map = train_place(
+            scene,
+            config,
+            output,
+            options.chunks,
+            options.device,
+            on_progress,
+            options.map_frame,
+            threads=options.threads,
+            ray_address=options.ray_address,
+        )
+    report = scene_map.training
     result = {
         "map": str(output),
         "map_bytes": output.stat().st_size,
-        "frames": report.frames,
-        "steps": report.steps,
-        "prepare_s": report.prepare_s,
-        "train_s": report.train_s,
-        "total_s": round(report.prepare_s + report.train_s, 2),
-        "device": report.device,
-        "median_error_px": report.median_error_px,
-        "inlier_share": report.inlier_share,
+        "chunks": len(scene_map.chunks),
+        "missing_chunks": {str(number): why for number, why in scene_map.missing.items()},
+        "frames": len(scene.frames),
+        "steps": report["steps"],
+        "prepare_s": report["prepare_s"],
+        "train_s": report["train_s"],
+        "total_s": round(time.monotonic() - began, 2),
+        "device": report["device"],
+        "median_error_px": report["median_error_px"],
+        "inlier_share": report["inlier_share"],
     }
     if options.progress_json:
         print(_json({"event": "result", **result}), flush=True)
     elif options.json:
         print(_json(result))
     else:
-        print(
-            f"{output}: {result['map_bytes'] / 1e6:.1f} MB from {report.frames} images, "
-            f"{report.steps} steps in {report.train_s:.0f} s after {report.prepare_s:.0f} s of preparation; "
-            f"median error {report.median_error_px:.1f} px, {100 * report.inlier_share:.0f} % below 10 px"
-        )
+        print(_summary(result))
+
+
+def _summary(result: dict[str, Any]) -> str:
+    chunks = f" in {result['chunks']} chunks" if result["chunks"] > 1 else ""
+    missing = "".join(f"; chunk {n} is missing: {why}" for n, why in result["missing_chunks"].items())
+    return (
+        f"{result['map']}: {result['map_bytes'] / 1e6:.1f} MB{chunks} from {result['frames']} images, "
+        f"{result['steps']} steps in {result['train_s']:.0f} s after {result['prepare_s']:.0f} s of "
+        f"preparation; median error {result['median_error_px']:.1f} px, "
+        f"{100 * result['inlier_share']:.0f} % below 10 px{missing}"
+    )
 
 
 def run_eval(options: argparse.Namespace) -> None:
