@@ -149,6 +149,8 @@ def run_info(options: argparse.Namespace) -> None:
     if options.json:
         print(_json(header))
         return
+    for number, about in enumerate(header.pop("chunks")):
+        print(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
     for key, value in header.items():
         if isinstance(value, dict):
             print(f"{key}:")

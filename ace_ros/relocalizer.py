@@ -22,10 +22,10 @@ from ace_ros.pnp import PoseBatch, solve_pose
 from ace_ros.pnp.support import pose_support
 from ace_ros.scene_map import SceneMap
 
-# All chunks are looked at on every third cell each way; those that come near the best one are
-# evaluated in full.
-LOOK_STEP = 3
-NEAR_BEST = 0.5
+# All chunks are looked at on every fourth cell each way. The best one is evaluated in full, and the
+# second where its share of right points is so near that a few cells cannot tell which has more.
+LOOK_STEP = 4
+NEAR_SHARE = 0.1
 MAX_FINALISTS = 2
 
 
@@ -136,7 +136,7 @@ class Relocalizer:
         for row in features.flatten(2).transpose(1, 2)[:, rows]:
             support = pose_support(pixels, self._heads(row[None]), camera, self.ransac)
             best, chunk = support.topk(min(MAX_FINALISTS, len(support)))
-            chosen.append(chunk[best >= NEAR_BEST * best[0]])
+            chosen.append(chunk[best >= best[0] - NEAR_SHARE])
         return torch.cat([images[i].expand(len(c)) for i, c in enumerate(chosen)]), torch.cat(chosen)
 
 

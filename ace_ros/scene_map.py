@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import zlib
 from collections.abc import Collection
@@ -18,6 +19,8 @@ from torch import Tensor
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "ace_ros map"
 FORMAT_VERSION = 2
@@ -115,6 +118,7 @@ class SceneMap:
                 found.append(_chunk(number, tensors, header))
             except MapError as error:
                 missing[number] = str(error)
+                logger.warning("%s: %s", path, error)
         if not found:
             raise MapError(f"{path}: damaged ace_ros map: {'; '.join(missing.values()) or 'no chunk'}")
         return SceneMap(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ace_ros.errors import SceneError
+from ace_ros.errors import ConfigError, SceneError
 
 MIN_FRAMES = 4  # of a chunk
 SLACK = 0.1  # share of a side's frames by which a cut may leave the balanced place
@@ -42,6 +42,8 @@ def split_frames(T_map_camera: Tensor, chunks: int, depth_m: float) -> list[Tens
     give the same chunks. Raises SceneError when there are too few frames for so many chunks.
     """
     frames = len(T_map_camera)
+    if chunks < 0:
+        raise ConfigError(f"the number of chunks must be at least 0, got {chunks}")
     if chunks > max(1, frames // MIN_FRAMES):
         raise SceneError(
             f"{frames} images cannot be split into {chunks} chunks; each needs {MIN_FRAMES} of its own"

@@ -21,7 +21,7 @@ import torch
 
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
-from ace_ros.errors import ConfigError, TrainingError
+from ace_ros.errors import AceError, ConfigError, TrainingError
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.chunks import ChunkJob, ProgressBoard, devices_of, train_place
 from ace_ros.training.device_workers import train_on_devices
@@ -202,3 +202,12 @@ def test_a_named_device_is_the_only_one_and_auto_is_all_gpus(monkeypatch: pytest
     assert devices_of("cuda:1") == ["cuda:1"]
     with pytest.raises(ConfigError, match="is not there"):
         devices_of("cuda:3")
+
+
+def test_a_ray_that_is_not_installed_is_named(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(AceError, match=r"pip install 'ace_ros\[ray\]'"):
+        train_place(scene, TrainingConfig(), tmp_path / "m", 2, "cpu", ray_address="auto")
+    assert list(tmp_path.iterdir()) == []

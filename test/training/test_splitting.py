@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ace_ros.errors import SceneError
+from ace_ros.errors import ConfigError, SceneError
 from ace_ros.training.splitting import MIN_FRAMES, OVERLAP, split_frames
 
 DEPTH_M = 3.0
@@ -132,6 +132,8 @@ def test_fewer_images_than_chunks_are_refused_with_both_numbers() -> None:
         split_frames(T, 16, DEPTH_M)
     with pytest.raises(SceneError, match="10 images cannot be split into 3 chunks"):
         split_frames(T, 3, DEPTH_M)
+    with pytest.raises(ConfigError, match="number of chunks must be at least 0, got -1"):
+        split_frames(T, -1, DEPTH_M)
     assert len(split_frames(T[:1], 1, DEPTH_M)) == 1
     for frames, chunks in ((MIN_FRAMES * 2, 2), (MIN_FRAMES * 7, 7), (MIN_FRAMES * 3 + 1, 3)):
         parts = split_frames(floor(frames, (10.0, 10.0), 1.0, 0), chunks, DEPTH_M)
