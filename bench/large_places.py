@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import subprocess
 import sys
@@ -126,7 +125,7 @@ def measure(
     figures = {
         "heads": name,
         "map": made,
-        "eval": evaluation.summary(),
+        "eval": {k: None if v != v else v for k, v in evaluation.summary().items()},  # JSON has no NaN
         "worst": worst_room(evaluation, scene),
     }
     if options.one_by_one:
@@ -143,8 +142,8 @@ def row(figures: dict[str, Any]) -> str:
         f"{found['localized']}/{found['frames']}",
         *(f"{100 * share[key]:.0f} %" for key in ("10cm_5deg", "5cm_5deg", "2cm_2deg")),
         f"{100 * figures['worst']:.0f} %",
-        "-" if math.isnan(metres) else f"{100 * metres:.1f}",
-        "-" if math.isnan(metres) else f"{found['median_rotation_deg']:.2f}",
+        "-" if metres is None else f"{100 * metres:.1f}",
+        "-" if metres is None else f"{found['median_rotation_deg']:.2f}",
         f"{found['latency_ms']['median']:.0f}",
         f"{made['map_bytes'] / 1e6:.1f}",
         f"{made['train_s']:.0f}",
