@@ -53,7 +53,7 @@ class ChunkJob:
 
 
 def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
-    """Train one chunk and write its map. Raises AceError."""
+    """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
     limit_threads(job.threads)
     scene = load_scene(job.folder)
     scene = replace(scene, frames=tuple(scene.frames[i] for i in job.frames))
@@ -124,7 +124,7 @@ def _run(jobs: Sequence[ChunkJob], ray_address: str, on_progress: OnProgress) ->
     for job in jobs:
         try:
             train_chunk(job, lambda progress, number=job.number: on_progress(number, progress))  # type: ignore[misc]
-        except AceError as error:
+        except (AceError, OSError) as error:
             failures[job.number] = str(error)
     return failures
 

@@ -116,5 +116,5 @@ def _work(job: ChunkJob, sender: Connection) -> None:
     try:
         train_chunk(job, sender.send)
         sender.send("")
-    except AceError as error:
+    except (AceError, OSError) as error:
         sender.send(str(error))

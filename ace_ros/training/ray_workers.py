@@ -76,6 +76,8 @@ def _receive(ray: Any, reference: Any, job: ChunkJob) -> str:
     """Write the map that a task returned; return why there is none, or nothing."""
     try:
         data, why = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:  # the training failed in a way that it does not know
+        return f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
         return f"its worker died {TRIES} times: {str(error).splitlines()[0]}"
     if not why:
@@ -126,6 +128,6 @@ def _train(job: ChunkJob, board: Any) -> tuple[bytes, str]:
         path = Path(folder) / job.output.name
         try:
             train_chunk(replace(job, output=path), on_progress)
-        except AceError as error:
+        except (AceError, OSError) as error:
             return b"", str(error)
         return path.read_bytes(), ""

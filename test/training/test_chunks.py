@@ -151,6 +151,13 @@ def test_what_a_training_says_is_wrong_comes_back_from_its_process(scene: Scene,
     assert list(failures) == [0] and "none.safetensors" in failures[0]
 
 
+def test_a_chunk_that_cannot_be_written_says_so_and_is_not_tried_again(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (job,) = jobs_of(scene, tmp_path / "file", 1, FEW)  # no folder, as a full disk is no place
+    failures = train_on_devices([job], ["cpu"], lambda number, progress: None)
+    assert list(failures) == [0] and "file" in failures[0]
+
+
 def test_an_interrupted_command_ends_its_processes_and_leaves_nothing(
     simulated_scene: Path, tmp_path: Path
 ) -> None:
