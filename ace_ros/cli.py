@@ -98,6 +98,20 @@ def _add_map(subparsers: Any) -> None:
         help="go on from the features that a training of this map had prepared when it was killed",
     )
     parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
+    parser.add_argument(
+        "--chunks",
+        type=int,
+        default=1,
+        metavar="K",
+        help="train one head for each of K parts of a large place (0: as many as its extent asks for); "
+        "presets and time budget are those of one part",
+    )
+    parser.add_argument(
+        "--ray-address",
+        default="",
+        metavar="ADDRESS",
+        help="train chunks on the Ray cluster there (auto, HOST:PORT, or local); needs 'ace_ros[ray]'",
+    )
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")
     parser.add_argument(

@@ -111,9 +111,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_core_imports_without_optional_packages() -> None:
     code = """
 import sys
-for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib"):
+for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib", "ray"):
     sys.modules[name] = None  # importing it now raises ImportError
 import ace_ros.cli, ace_ros.relocalizer, ace_ros.evaluate, ace_ros.progress
-import ace_ros.training.trainer, ace_ros.data.scene, ace_ros.data.recorder, ace_ros.pnp
+import ace_ros.training.trainer, ace_ros.training.chunks, ace_ros.pnp
+import ace_ros.data.scene, ace_ros.data.recorder
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

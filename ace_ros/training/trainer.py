@@ -21,7 +21,7 @@ from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.precision import choose_device
 from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
@@ -227,12 +227,15 @@ class _Job:
         seen = torch.cat([points.double() + self._centre, cameras])
         head = copy.deepcopy(fitter.head)
         head.scale_points(fitter.radius_m)
-        return SceneMap(
+        chunk = Chunk(
             head=head.cpu().eval().requires_grad_(False),
             centre=self._centre,
             bounds=torch.stack([seen.amin(0), seen.amax(0)]),
             cloud_points=points,
             cloud_grey=grey,
+        )
+        return SceneMap(
+            chunks=(chunk,),
             encoder=self._encoder_name,
             encoder_hash=self._encoder.content_hash,
             map_frame=self._map_frame,
