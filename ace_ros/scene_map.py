@@ -15,11 +15,16 @@ from torch import Tensor
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.network.signature import no_signature
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
 
 FORMAT = "ace_ros map"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
+# The tensor's name says how a signature is made: one made in another way gets another name.
+SIGNATURE = f"signature.moments{SIGNATURE_SIZE}"
+MAX_SIGNATURES = 4096  # of a place
 MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS = 4096, 32, 4096  # limits on what a foreign header may ask for
 
 
@@ -32,6 +37,8 @@ class SceneMap:
     float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at. `encoder` is
     the name (or file) of the encoder that the head belongs to, `encoder_hash` its content.
     `training` holds settings and figures of the training, `created` an ISO 8601 time in UTC.
+    `signature` (K, 64) float16 says what the place looks like (`network.signature`), with no rows in
+    a map that was made before there were signatures.
     """
 
     head: Head
@@ -44,6 +51,7 @@ class SceneMap:
     map_frame: str = "map"
     created: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    signature: Tensor = field(default_factory=no_signature)
 
     def cloud(self) -> tuple[np.ndarray, np.ndarray]:
         """Return points (P, 3) float64 in the map frame and their brightness (P,) uint8."""
@@ -57,6 +65,7 @@ class SceneMap:
         tensors = {f"head.0.{k}": v.half() for k, v in self.head.state_dict().items()}
         tensors["cloud.points"] = self.cloud_points.float()
         tensors["cloud.grey"] = self.cloud_grey
+        tensors[SIGNATURE] = self.signature.half()
         header = {
             "heads": 1,
             "head": {
@@ -104,12 +113,22 @@ class SceneMap:
             map_frame=header["map_frame"],
             created=header["created"],
             training=header["training"],
+            signature=_checked_signature(path, tensors),
         )
 
 
 def read_map_header(path: Path) -> dict[str, Any]:
     """Return what a map file says of itself, without reading its weights. Raises MapError."""
     return _parse(Path(path), read_header(Path(path), FORMAT, FORMAT_VERSION))
+
+
+def _checked_signature(path: Path, tensors: dict[str, Tensor]) -> Tensor:
+    signature = tensors.get(SIGNATURE, no_signature())
+    if signature.dim() != 2 or signature.shape[1] != SIGNATURE_SIZE or len(signature) > MAX_SIGNATURES:
+        raise MapError(f"{path}: damaged ace_ros map: its signature is {tuple(signature.shape)}")
+    if not torch.isfinite(signature).all():
+        raise MapError(f"{path}: damaged ace_ros map: a signature that is not finite numbers")
+    return signature.half()
 
 
 def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.loss import LossResult, Views, reprojection_loss
 from ace_ros.network.precision import autocast, choose_device
+from ace_ros.network.signature import place_signature
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
@@ -118,6 +119,7 @@ def train_map(
         map_frame=map_frame,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         training={**asdict(config), **asdict(report)},
+        signature=place_signature(buffer.features, buffer.image),
     )
     return scene_map, report
 

@@ -184,6 +184,12 @@ def test_training_makes_a_map_that_explains_the_images(trained: Trained) -> None
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0, abs=0.06)
 
 
+def test_the_map_knows_what_its_place_looks_like(trained: Trained) -> None:
+    signature = trained.scene_map.signature.float()
+    assert signature.shape == (16, SIGNATURE_SIZE)
+    torch.testing.assert_close(signature.norm(dim=1), torch.ones(16), atol=1e-2, rtol=0)
+
+
 def test_the_maps_cloud_lies_on_the_wall(trained: Trained) -> None:
     points, grey = trained.scene_map.cloud()
     assert len(points) == len(grey) > 200
