@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"atlas", "plots", "progress"},
     {"evaluate"},
     {"commands", "demo_report"},
+    {"atlas_commands"},
     {"cli", "nodes"},
     {"__main__"},
 ]

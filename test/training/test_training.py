@@ -16,6 +16,7 @@ from ace_ros.errors import ConfigError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
 from ace_ros.network.encoder_file import load_encoder
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.training.buffer import fill_buffer, view_count
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.schedule import Clock, one_cycle
