@@ -44,8 +44,9 @@ def no_signature() -> Tensor:
 def place_signature(features: Tensor, image: Tensor) -> Tensor:
     """Return the signatures (K, 64) float16 that stand for a place.
 
-    features (F, C) are of the mapping images with numbers image (F,); the first ones of every image
-    count. K is 16 for a place of up to 128 images, more for larger ones, fewer if there are fewer.
+    features (F, C) are of the mapping images with numbers image (F,), those of an image in no order:
+    the first ones of every image count. K is 16 for a place of up to 128 images, more for larger ones,
+    fewer if there are fewer images.
     """
     image = image.long().cpu()
     order = image.argsort(stable=True)
