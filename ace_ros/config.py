@@ -99,7 +99,7 @@ class AtlasConfig(CheckedConfig):
     """How an image's place is found among the many of an atlas."""
 
     place_candidates: int = option(
-        4, "places tried for an image of which nothing is known", low=1, high=1000, live=True
+        4, "places tried for an image of which nothing is known", low=1, high=1000
     )
     place_memory_mb: float = option(
         1024.0, "largest memory of the places kept ready to use", unit="MB", low=1.0, high=1e6
@@ -109,7 +109,6 @@ class AtlasConfig(CheckedConfig):
         "two places are told apart when one has less than this share of the other's inliers",
         low=0.0,
         high=1.0,
-        live=True,
     )
 
 

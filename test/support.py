@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch.nn import functional as F
+
+from ace_ros.network.signature import SIZE
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.trainer import Progress, TrainingReport
 
@@ -25,3 +29,13 @@ class Trained:
     scene_map: SceneMap
     report: TrainingReport
     progress: list[Progress]
+
+
+def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:
+    """Return a map of a place that looks otherwise: of the same size, with other weights."""
+    torch.manual_seed(seed)
+    weights = {k: torch.randn_like(v) / max(v.shape) ** 0.5 for k, v in scene_map.head.state_dict().items()}
+    head = type(scene_map.head)(scene_map.head.channels, scene_map.head.width, scene_map.head.num_blocks)
+    head.load_state_dict(weights)
+    signature = F.normalize(torch.randn(16, SIZE), dim=1).half()
+    return replace(scene_map, head=head.eval().requires_grad_(False), signature=signature)

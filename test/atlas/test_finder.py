@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 from wall_scene import paint, photograph, pose
 
 from ace_ros.atlas.finder import Finding, Hint, PlaceFinder
@@ -23,19 +22,9 @@ from ace_ros.network.signature import SIZE
 from ace_ros.pnp import Reason
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from support import Trained
+from support import Trained, elsewhere
 
 Build = Callable[..., PlaceFinder]
-
-
-def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:
-    """Return a map of a place that looks otherwise: of the same size, with other weights."""
-    torch.manual_seed(seed)
-    weights = {k: torch.randn_like(v) / max(v.shape) ** 0.5 for k, v in scene_map.head.state_dict().items()}
-    head = type(scene_map.head)(scene_map.head.channels, scene_map.head.width, scene_map.head.num_blocks)
-    head.load_state_dict(weights)
-    signature = F.normalize(torch.randn(16, SIZE), dim=1).half()
-    return replace(scene_map, head=head.eval().requires_grad_(False), signature=signature)
 
 
 def blurred(scene_map: SceneMap, noise: float) -> SceneMap:
