@@ -33,6 +33,7 @@ from ace_ros.scene_map import SceneMap
 SAME_POSE_M, SAME_POSE_RAD = 0.5, 0.2  # poses in one frame that agree so well are one answer
 BOUNDS_MARGIN_M = 2.0  # around the bounds of a place, for a robot whose pose there is expected
 EXPECTED_WITHIN_M = 5.0  # of where a robot was seen last, its next image was taken
+SIMILARITY_MARGIN = 0.05  # places so nearly as similar to an image as the known one are tried too
 LOOK_ALIKES = 8  # of a place, kept in mind while the robot is in it
 BYTES_READY_PER_FILE_BYTE = 2.0  # weights are halved in files
 
@@ -203,24 +204,24 @@ class PlaceFinder:
         if known is not None:
             similar = self._similarity(known, query)
             rivals = self._alike(known)
+            similar -= SIMILARITY_MARGIN
             tried = [known, *(n for n in rivals if self._similarity(n, query) >= similar)]
             yield tried
         if hint.map_frame and hint.point is not None:
             around = self.index.around(hint.map_frame, hint.point, BOUNDS_MARGIN_M)
-            some = self._most_similar(query, np.setdiff1d(around, tried))
+            some = self._most_similar(query, around, tried)
             tried = [*tried, *some]
             yield some
-        near = None
-        if hint.position is not None:
-            near = np.setdiff1d(self.index.near(hint.position, hint.radius_m), tried)
-        yield [n for n in self._most_similar(query, near, len(tried)) if n not in tried]
+        near = None if hint.position is None else self.index.near(hint.position, hint.radius_m)
+        yield self._most_similar(query, near, tried)
 
-    def _most_similar(self, query: Tensor, among: np.ndarray | None, spare: int = 0) -> list[int]:
+    def _most_similar(self, query: Tensor, among: np.ndarray | None, tried: list[int]) -> list[int]:
+        """Return the places to try that look most like an image, but for those tried already."""
         wanted = self.config.place_candidates
-        ranked = [n for n, _ in self.index.rank(query, wanted + spare, among)]
+        ranked = [n for n, _ in self.index.rank(query, wanted + len(tried), among)]
         if among is not None:  # a place without a signature may be the one as well
             ranked += [int(n) for n in among if not len(self.index.signature(int(n)))]
-        return ranked[: wanted + spare]
+        return [n for n in ranked if n not in tried][:wanted]
 
     def _alike(self, number: int) -> list[int]:
         """Return the places that look most like a place, itself left out."""
@@ -233,6 +234,7 @@ class PlaceFinder:
     def _similarity(self, number: int, query: Tensor) -> float:
         own = self.index.signature(number).float()
         return float((own @ query).max()) if len(own) else float("nan")
+
 
 def decide(trials: list[Trial], hint: Hint, ambiguous_share: float) -> tuple[Reason, list[Trial]]:
     """Return what trials say together, and the trials with the answer first.

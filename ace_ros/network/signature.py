@@ -45,10 +45,13 @@ def place_signature(features: Tensor, image: Tensor) -> Tensor:
     """Return the signatures (K, 64) float16 that stand for a place.
 
     features (F, C) are of the mapping images with numbers image (F,), those of an image in no order:
-    the first ones of every image count. K is 16 for a place of up to 128 images, more for larger ones,
+    the first ones of every image count. Images that have few are joined with those that follow, which
+    were taken near them. K is 16 for a place of up to 128 images, more for larger ones,
     fewer if there are fewer images.
     """
     image = image.long().cpu()
+    images = int(image.max()) + 1
+    image = image // max(1, round(FEATURES_PER_IMAGE * images / len(image)))
     order = image.argsort(stable=True)
     numbers, counts = image[order].unique_consecutive(return_counts=True)
     ends = counts.cumsum(0)

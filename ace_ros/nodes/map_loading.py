@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,7 @@ class AtlasMap:
         hint = Hint(before.place, before.frame, before.T_map_camera[:3, 3]) if before.place else None
         found = self._finder.find(image, camera, hint)
         if not found.trials:
-            return NOWHERE
+            return replace(NOWHERE, message=found.message)
         best, known = found.trials[0], found.reason is Reason.NONE
         return Located(
             found.reason,

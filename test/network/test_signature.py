@@ -22,7 +22,7 @@ def table(images: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def test_images_of_a_place_are_nearer_to_it_than_those_of_others() -> None:
-    places = [place_signature(*table([image_features(p, v) for v in range(6)])) for p in range(8)]
+    places = [place_signature(*table([image_features(p, v, 1024) for v in range(6)])) for p in range(8)]
     for number in range(8):
         query = signature(image_features(number, 99))
         similarity = torch.stack([(p.float() @ query).max() for p in places])
@@ -51,7 +51,7 @@ def test_the_sketch_never_changes() -> None:
 
 
 def test_a_place_has_few_signatures_that_cover_what_was_seen() -> None:
-    images = [image_features(p, v) for p in range(3) for v in range(20)]
+    images = [image_features(p, v, count=1024) for p in range(3) for v in range(20)]
     found = place_signature(*table(images))
     assert found.shape == (MIN_VIEWS, SIZE) and found.dtype == torch.float16
     covered = torch.stack([signature(f) for f in images]) @ found.float().T
@@ -69,6 +69,15 @@ def test_only_the_first_features_of_an_image_count() -> None:
         torch.cat([features, later]), torch.cat([numbers, torch.zeros(5000, dtype=torch.int32)])
     )
     assert torch.equal(with_later, expected)
+
+
+def test_images_with_few_features_are_joined_with_their_neighbours() -> None:
+    images = [image_features(p, v, count=4000) for p in range(4) for v in range(16)]
+    found = place_signature(*table([f[:64] for f in images])).float()
+    assert len(found) == 4  # 16 images of 64 features each
+    similarity = torch.stack([signature(images[16 * place]) for place in range(4)]) @ found.T
+    assert similarity.amax(1).min() > 0.97
+    assert sorted(similarity.argmax(1).tolist()) == [0, 1, 2, 3]
 
 
 def test_features_that_are_all_zero_give_no_nan() -> None:
