@@ -101,7 +101,7 @@ def describe(paths: list[Path], encoder: LoadedEncoder) -> dict[str, Tensor]:
 
 def row(way: str, kept: int, places: list[Tensor], queries: list[Tensor], others: Tensor) -> str:
     """Return the figures of one way, with so many signatures kept of every place."""
-    known = [own._medoids(p, kept) for p in places]
+    known = [own.medoids(p, kept) for p in places]
     first = first_of_all = 0
     to_own, to_other = [], []
     for number, query in enumerate(queries):

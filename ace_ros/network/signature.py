@@ -61,10 +61,10 @@ def place_signature(features: Tensor, image: Tensor) -> Tensor:
     ]
     signatures = torch.stack([signature(features[r.to(features.device)]) for r in rows])
     wanted = max(MIN_VIEWS, min(MAX_VIEWS, len(numbers) // IMAGES_PER_VIEW))
-    return _medoids(signatures, wanted).half()
+    return medoids(signatures, wanted).half()
 
 
-def _medoids(signatures: Tensor, count: int) -> Tensor:
+def medoids(signatures: Tensor, count: int) -> Tensor:
     """Return up to `count` of the signatures (I, 64) that are close to all of them together."""
     distance = 1.0 - signatures @ signatures.T
     chosen = [int(distance.sum(1).argmin())]
