@@ -73,9 +73,9 @@ def run_map(options: argparse.Namespace) -> None:
         "grade": scene_map.grade or None,
     }
     if options.progress_json:
-        print(_json({"event": "result", **result}), flush=True)
+        print(json_text({"event": "result", **result}), flush=True)
     elif options.json:
-        print(_json(result))
+        print(json_text(result))
     else:
         print(_map_in_words(result))
 
@@ -111,7 +111,7 @@ def run_eval(options: argparse.Namespace) -> None:
     result = {**evaluation.summary(), "map_bytes": options.map.stat().st_size}
     files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
     if options.json:
-        print(_json(result))
+        print(json_text(result))
         return
     print(f"{result['localized']} of {result['frames']} images localized")
     print(
@@ -133,7 +133,7 @@ def run_localize(options: argparse.Namespace) -> None:
     relocalizer = _relocalizer(options)
     for path in options.images:
         image = read_grey(path)
-        found = relocalizer.localize(image, _camera_of(path, options.camera, image.shape))
+        found = relocalizer.localize(image, camera_of(path, options.camera, image.shape))
         ok = bool(found.ok[0])
         result = {
             "image": str(path),
@@ -145,7 +145,7 @@ def run_localize(options: argparse.Namespace) -> None:
             "map_frame": relocalizer.scene_map.map_frame,
         }
         if options.json:
-            print(_json(result))
+            print(json_text(result))
         elif ok:
             x, y, z = found.T_map_camera[0, :3, 3].tolist()
             print(f"{path}: x {x:.3f} y {y:.3f} z {z:.3f} m, {result['inliers']} inliers")
@@ -164,7 +164,7 @@ def run_info(options: argparse.Namespace) -> None:
         **read_map_header(options.map),
     }
     if options.json:
-        print(_json(header))
+        print(json_text(header))
         return
     for number, about in enumerate(header.pop("chunks")):
         print(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
@@ -215,7 +215,7 @@ def _needs(package: str) -> Iterator[None]:
         raise
 
 
-def _camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
+def camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
     """Return the camera of an image: of the given file, or of the scene folder that it is in."""
     from ace_ros.data.camera_file import read_camera
 
@@ -245,7 +245,7 @@ def _relocalizer(options: argparse.Namespace) -> Relocalizer:
     return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device, encoder)
 
 
-def _json(value: dict[str, Any]) -> str:
+def json_text(value: dict[str, Any]) -> str:
     """Return strict JSON: NaN, which JSON does not know, becomes null."""
     return json.dumps(_without_nan(value))
 

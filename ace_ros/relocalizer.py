@@ -16,7 +16,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
-from ace_ros.network.input import network_size, resize_image
+from ace_ros.network.input import network_batch, network_size
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.pnp import PoseBatch, solve_pose
 from ace_ros.pnp.support import pose_support
@@ -88,11 +88,9 @@ class Relocalizer:
 
     def predict(self, images: np.ndarray, camera: Camera) -> Correspondences:
         """Return where the map places the pixels of images; arguments and errors as in `localize`."""
-        grey = _grey_batch(images, camera)
-        size = network_size(*camera.size)
-        stride = self._stride
-        width, height = (n // stride * stride for n in size)
-        resized = np.stack([resize_image(image, size)[:height, :width] for image in grey])
+        stride, size = self._stride, network_size(*camera.size)
+        resized = network_batch(grey_batch(images, camera), stride)
+        height, width = resized.shape[1:]
         batch = torch.from_numpy(resized)[:, None].to(self.device).float() / 255.0
         cells = cell_centres(height, width, stride, self.device)
         with torch.inference_mode():
@@ -144,8 +142,8 @@ class Relocalizer:
         return torch.cat([images[i].expand(len(c)) for i, c in enumerate(chosen)]), torch.cat(chosen)
 
 
-def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
-    """Return images as a checked grey batch (B, H, W) uint8."""
+def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return images as a checked grey batch (B, H, W) uint8; arguments and errors as in `localize`."""
     if images.dtype != np.uint8 or images.ndim not in (2, 3) or 0 in images.shape:
         raise CameraError(
             f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.network.signature import no_signature
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ FORMAT = "ace_ros map"
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 DRIVE = "drive"  # the name of a tensor
+# The tensor's name says how a signature is made: one made in another way gets another name.
+SIGNATURE = f"signature.moments{SIGNATURE_SIZE}"
+MAX_SIGNATURES = 4096  # of a place
 # Limits on what a foreign header may ask for.
 MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS, MAX_CHUNKS = 4096, 32, 4096, 4096
 MAX_COVARIANCE_SCALE = 1e6
@@ -56,7 +61,8 @@ class SceneMap:
     UTC. `missing` says why chunks cannot be used, by their number: the others still can. `grade` says
     how well the map localizes images that were held out (see `training.grade`; empty if none were).
     `drive` (2, I, 3, 4) float64 are the recorded and the refined T_map_camera of the mapping images,
-    where they were refined.
+    where they were refined. `signature` (K, 64) float16 says what the place looks like
+    (`network.signature`; no rows where it is not known).
     """
 
     chunks: tuple[Chunk, ...]
@@ -68,6 +74,7 @@ class SceneMap:
     missing: dict[int, str] = field(default_factory=dict)
     grade: dict[str, Any] = field(default_factory=dict)
     drive: Tensor | None = None
+    signature: Tensor = field(default_factory=no_signature)
 
     @property
     def bounds(self) -> Tensor:
@@ -94,6 +101,7 @@ class SceneMap:
             )
         if self.drive is not None:
             tensors[DRIVE] = self.drive.double()
+        tensors[SIGNATURE] = self.signature.half()
         head = self.chunks[0].head
         header = {
             "heads": len(about),
@@ -122,9 +130,10 @@ class SceneMap:
             raise MapError(f"{path}: has {header['heads']} chunks, no number {numbers[-1]}")
         prefixes = tuple(f"{part}.{n}." for n in numbers for part in ("head", "cloud"))
         tensors, _ = read_tensor_file(
-            path, FORMAT, FORMAT_VERSION, lambda name: name == DRIVE or name.startswith(prefixes)
+            path, FORMAT, FORMAT_VERSION, lambda name: name.startswith((*prefixes, DRIVE, SIGNATURE))
         )
         drive = _checked_drive(path, tensors.pop(DRIVE, None))
+        signature = _checked_signature(path, tensors.pop(SIGNATURE, no_signature()))
         found, missing = [], {}
         for number in numbers:
             try:
@@ -144,6 +153,7 @@ class SceneMap:
             missing=missing,
             grade=header["grade"],
             drive=drive,
+            signature=signature,
         )
 
 
@@ -212,6 +222,14 @@ def _checked_drive(path: Path, drive: Tensor | None) -> Tensor | None:
     if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
         raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
     return drive
+
+
+def _checked_signature(path: Path, signature: Tensor) -> Tensor:
+    if signature.dim() != 2 or signature.shape[1] != SIGNATURE_SIZE or len(signature) > MAX_SIGNATURES:
+        raise MapError(f"{path}: damaged ace_ros map: its signature is {tuple(signature.shape)}")
+    if not torch.isfinite(signature).all():
+        raise MapError(f"{path}: damaged ace_ros map: a signature that is not finite numbers")
+    return signature.half()
 
 
 def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:

@@ -16,14 +16,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ace_ros"
 # Every module or folder of the package, and what it may import of the others. Arrows point one way.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"config", "geometry", "tensor_file"},
+    {"config", "geometry", "names", "tensor_file"},
     {"pnp", "network", "data"},
     {"scene_map"},
     {"relocalizer"},
     {"training"},
-    {"plots", "progress"},
+    {"atlas", "plots", "progress"},
     {"evaluate"},
     {"commands", "demo_report"},
+    {"atlas_commands"},
     {"cli", "nodes"},
     {"__main__"},
 ]

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
-from ace_ros.scene_map import FORMAT, FORMAT_VERSION, Chunk, SceneMap, read_map_header
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SIGNATURE, Chunk, SceneMap, read_map_header
 from ace_ros.tensor_file import read_header, write_atomically
 
 
@@ -73,6 +74,30 @@ def test_coordinates_of_a_map_projection_keep_their_precision(scene_map: SceneMa
     assert torch.equal(loaded.chunks[0].centre, scene_map.chunks[0].centre)
     assert torch.equal(loaded.bounds, scene_map.bounds)
     np.testing.assert_allclose(loaded.cloud()[0], scene_map.cloud()[0], atol=1e-6)
+
+
+def test_the_signature_is_kept(scene_map: SceneMap, tmp_path: Path) -> None:
+    signature = torch.randn(5, SIGNATURE_SIZE).half()
+    path = tmp_path / "seen.safetensors"
+    replace(scene_map, signature=signature).save(path)
+    assert torch.equal(SceneMap.load(path).signature, signature)
+
+
+def test_a_map_from_before_there_were_signatures_has_none(path: Path) -> None:
+    tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
+    del tensors[SIGNATURE]
+    save_file(tensors, path, header)
+    assert SceneMap.load(path).signature.shape == (0, SIGNATURE_SIZE)
+
+
+@pytest.mark.parametrize(
+    "signature", [torch.zeros(3, 7), torch.zeros(3), torch.full((1, SIGNATURE_SIZE), torch.nan)]
+)
+def test_a_damaged_signature_is_refused(path: Path, signature: torch.Tensor) -> None:
+    tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
+    save_file({**tensors, SIGNATURE: signature.half()}, path, header)
+    with pytest.raises(MapError, match="signature"):
+        SceneMap.load(path)
 
 
 def test_the_header_is_read_without_the_weights(path: Path) -> None:

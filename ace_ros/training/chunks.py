@@ -23,6 +23,7 @@ from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import AceError, ConfigError, TrainingError
 from ace_ros.network.precision import choose_device, limit_threads, usable_cores
+from ace_ros.network.signature import MAX_VIEWS, medoids
 from ace_ros.scene_map import SUFFIX, SceneMap
 from ace_ros.training.grade import joined_grade
 from ace_ros.training.prepared import prepared_path
@@ -173,6 +174,7 @@ def join_maps(maps: dict[int, SceneMap], failures: dict[int, str]) -> SceneMap:
         training={**common, **_joined(figures), "chunks": figures},
         missing=dict(failures),
         grade=joined_grade([m.grade for m in parts]),
+        signature=medoids(torch.cat([m.signature for m in parts]).float(), MAX_VIEWS).half(),
     )
 
 

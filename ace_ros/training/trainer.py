@@ -20,6 +20,7 @@ from ace_ros.errors import TrainingError
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.precision import choose_device
+from ace_ros.network.signature import place_signature
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
@@ -140,6 +141,7 @@ class _Job:
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
         views = local_views(scene.frames, extent.centre, device)
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
+        self._signature = place_signature(buffer.features, buffer.image)
         self._prepare_s = self._reporter.elapsed_s
 
     def _prepared_buffer(self, kept: Path | None, resume: bool) -> FeatureBuffer:
@@ -243,6 +245,7 @@ class _Job:
             training={**asdict(self._config), **asdict(self.report())},
             grade=self._grade.to_header() if self._grade else {},
             drive=self._drive,
+            signature=self._signature,
         )
 
 
