@@ -114,7 +114,9 @@ def test_a_place_in_chunks_is_one_map(simulated_scene: Path, tmp_path: Path) -> 
     assert json.loads(run("info", path, "--json").stdout)["heads"] == 2
     assert "chunk 1: centre" in run("info", path).stdout
     data = bytearray(path.read_bytes())
-    data[-1000] ^= 0x40  # in the last chunk, which is written last
+    length = int.from_bytes(data[:8], "little")
+    begin, _ = json.loads(data[8 : 8 + length])["head.1.entry.weight"]["data_offsets"]
+    data[8 + length + begin + 1] ^= 0x02
     path.write_bytes(data)
     done = run("eval", simulated_scene, path, "--json", "--device", "cpu")
     assert done.returncode == 0 and "changed since" in done.stderr

@@ -35,6 +35,7 @@ from ace_ros.training.progress import (
     FINISH,
     GRADE,
     LEARN,
+    LEARN_ALL,
     PREPARE_REFINED,
     REFINE,
     OnCloud,
@@ -177,7 +178,7 @@ class _Job:
         is_held = self.held.to(buffer.image.device)[buffer.image.long()]
         judge = is_held.nonzero()[:, 0]
         judge = judge[torch.linspace(0, len(judge) - 1, min(MAX_JUDGED, len(judge))).long().to(judge.device)]
-        self._reporter.enter(LEARN)
+        self._reporter.enter(LEARN if self.held.any() else LEARN_ALL)
         self._clocks.append(clock)
         self._fitter.fit(
             (~is_held).nonzero()[:, 0], LEARNING, clock, judge if config.early_stop and len(judge) else None
