@@ -288,6 +288,7 @@ def test_reasons_are_those_of_the_message() -> None:
     values = {r.name: int(r) for r in Reason}
     assert values == {
         "NONE": 0, "TOO_FEW_POINTS": 1, "NO_HYPOTHESIS": 2, "TOO_FEW_INLIERS": 3, "TOO_CONCENTRATED": 4,
+        "UNKNOWN_PLACE": 5, "AMBIGUOUS_PLACE": 6,
     }  # fmt: skip
 
 
