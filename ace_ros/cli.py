@@ -92,6 +92,11 @@ def _add_map(subparsers: Any) -> None:
     parser.add_argument(
         "--encoder", metavar="NAME", help="shipped encoder, or a file: .safetensors, or the .pt of ACE"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the features that a training of this map had prepared when it was killed",
+    )
     parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")

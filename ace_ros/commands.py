@@ -23,9 +23,10 @@ def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.data.scene import load_scene
     from ace_ros.network.precision import limit_threads, usable_cores
-    from ace_ros.progress import bar, json_lines
+    from ace_ros.progress import bar, json_lines, print_cloud
     from ace_ros.training.grade import grade_in_words
     from ace_ros.training.pose_refinement import refinement_in_words
+    from ace_ros.training.prepared import prepared_path
     from ace_ros.training.trainer import train_map
 
     output = map_path(options.output)
@@ -43,8 +44,18 @@ def run_map(options: argparse.Namespace) -> None:
     scene = load_scene(options.scene)
     show = json_lines if options.progress_json else bar
     with show("mapping") as on_progress:
-        scene_map, report = train_map(scene, config, options.device, on_progress, options.map_frame)
+        scene_map, report = train_map(
+            scene,
+            config,
+            options.device,
+            on_progress,
+            options.map_frame,
+            on_cloud=print_cloud if options.progress_json else None,
+            prepared=prepared_path(output),
+            resume=options.resume,
+        )
     scene_map.save(output)
+    prepared_path(output).unlink(missing_ok=True)
     result = {
         "map": str(output),
         "map_bytes": output.stat().st_size,

@@ -155,6 +155,12 @@ class TrainingConfig(CheckedConfig):
     )
     refine_focal: bool = option(False, "correct the focal length with them; correct poses, too")
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
+    keep_prepared_s: float = option(
+        60.0,
+        "features that took longer to prepare are kept beside the map until it is there",
+        unit="s",
+        low=0.0,
+    )
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
 

@@ -12,6 +12,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2, PointField
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_source import CameraSource
-from ace_ros.nodes.conversions import fill_pose, fill_stamp
+from ace_ros.nodes.conversions import fill_cloud, fill_pose, fill_stamp
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
@@ -27,7 +28,9 @@ from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_camera
 from ace_ros.nodes.recording import Recording
 from ace_ros.nodes.storage import Storage, count_frames
 from ace_ros.nodes.tf_tree import TfTree
-from ace_ros.nodes.trainer_process import Outcome, TrainerProcess
+from ace_ros.nodes.trainer_process import TrainerProcess
+from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
+from ace_ros.progress import decode_cloud
 from ace_ros.srv import Train
 
 STATUS_PERIOD_S = 0.5
@@ -35,7 +38,7 @@ DEFAULT_PRESET = "standard"
 
 
 class Mapper(Node):
-    """Services record, train and cancel_training; topics mapping_status and keyframes."""
+    """Services record, train, cancel_training; topics mapping_status, keyframes and mapping_cloud."""
 
     def __init__(self) -> None:
         super().__init__("mapper", automatically_declare_parameters_from_overrides=True)
@@ -57,6 +60,7 @@ class Mapper(Node):
             self, config.image_transport, SENSOR, self._on_image, self._cameras.take
         )
         self._status_publisher = self.create_publisher(MappingStatus, "mapping_status", LATCHED)
+        self._cloud_publisher = self.create_publisher(PointCloud2, "mapping_cloud", LATCHED)
         self._keyframes_publisher = self.create_publisher(Path, "keyframes", LATCHED)
         services = ReentrantCallbackGroup()  # train may wait for minutes
         self.create_service(SetBool, "record", self._on_record, callback_group=services)
@@ -64,6 +68,7 @@ class Mapper(Node):
         self.create_service(Trigger, "cancel_training", self._on_cancel, callback_group=services)
         self.create_timer(STATUS_PERIOD_S, self._on_timer, callback_group=MutuallyExclusiveCallbackGroup())
         self._published_keyframes = 0
+        self._published_cloud: dict[str, Any] = {}
         self._publish_status()
 
     @property
@@ -168,7 +173,7 @@ class Mapper(Node):
             response.message = f"training has begun; follow {self._status_publisher.topic_name}"
             return response
         outcome = trainer.wait()
-        return self._fill_outcome(response, outcome) if outcome else response
+        return fill_train_response(response, outcome) if outcome else response
 
     def _begin_training(self, request: Any, response: Any) -> TrainerProcess | None:
         """Start the trainer and return it; None with the response filled where it is refused."""
@@ -206,7 +211,8 @@ class Mapper(Node):
         config = self.config
         command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
         command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
-        command += ["--map-frame", config.map_frame, "--threads", str(config.threads), "--progress-json"]
+        command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
+        command += ["--progress-json", "--resume"]
         command += ["--encoder", config.encoder] if config.encoder else []
         return TrainerProcess(command, self._on_trainer)
 
@@ -219,17 +225,6 @@ class Mapper(Node):
         outcome = trainer.wait()
         response.success = outcome is not None and outcome.kind == "cancelled"
         response.message = outcome.message if outcome else ""
-        return response
-
-    def _fill_outcome(self, response: Any, outcome: Outcome) -> Any:
-        codes = {"done": response.SUCCESS, "cancelled": response.CANCELLED, "failed": response.FAILED}
-        response.result = codes[outcome.kind]
-        response.success = outcome.kind == "done"
-        response.message = outcome.message
-        for name in ("map_bytes", "frames", "steps"):
-            setattr(response, name, int(outcome.figures.get(name, 0)))
-        for name in ("prepare_s", "train_s", "inlier_share"):
-            setattr(response, name, _number(outcome.figures.get(name)))
         return response
 
     # Status
@@ -261,6 +256,7 @@ class Mapper(Node):
             self._publish_keyframes()
         if self._is_recording() or self._is_training():
             self._publish_status()
+        self._publish_cloud()
 
     def _publish_status(self) -> None:
         status = MappingStatus(message=self._message)
@@ -273,7 +269,8 @@ class Mapper(Node):
         elif self._failure:
             status.state, status.message = MappingStatus.FAILED, self._failure
         self._fill_recording(status)
-        self._fill_training(status)
+        status.map_name = self._map_name
+        fill_training_status(status, self._trainer.progress if self._trainer else {})
         publish(self, self._status_publisher, status)
 
     def _fill_recording(self, status: Any) -> None:
@@ -287,14 +284,17 @@ class Mapper(Node):
         for name, count in vars(recording.counts).items():
             setattr(status, name, count)
 
-    def _fill_training(self, status: Any) -> None:
-        status.map_name = self._map_name
-        progress = self._trainer.progress if self._trainer else {}
-        status.step, status.steps = int(progress.get("step", 0)), int(progress.get("steps", 0))
-        status.progress = _number(progress.get("progress", 0.0))
-        status.elapsed_s = _number(progress.get("elapsed_s", 0.0))
-        for name in ("remaining_s", "median_error_px", "inlier_share"):
-            setattr(status, name, _number(progress.get(name)))
+    def _publish_cloud(self) -> None:
+        """Publish what the map looks like so far, if the trainer has said so since the last time."""
+        event = self._trainer.cloud if self._trainer else {}
+        if not event or event is self._published_cloud:
+            return
+        self._published_cloud = event
+        cloud = PointCloud2()
+        cloud.header.frame_id = self.config.map_frame
+        cloud.header.stamp = self.get_clock().now().to_msg()
+        fill_cloud(cloud, PointField, *decode_cloud(event))
+        publish(self, self._cloud_publisher, cloud)
 
     def _publish_keyframes(self) -> None:
         keyframes = list(self._recording.keyframes)
@@ -315,8 +315,3 @@ class Mapper(Node):
 
 def _refuse(response: Any, result: int, message: str) -> None:
     response.success, response.result, response.message = False, result, message
-
-
-def _number(value: Any) -> float:
-    """Return a figure of the trainer, NaN where it has none."""
-    return float(value) if isinstance(value, (int, float)) else math.nan

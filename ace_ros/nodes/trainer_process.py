@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training in a process of its own: it may crash, run out of memory or be cancelled, the node stays.
 
-The process prints one JSON object a line: `{"event": "progress", ...}` while it works, then
+The process prints one JSON object a line: `{"event": "progress", ...}` and now and then
+`{"event": "cloud", ...}` while it works, then
 `{"event": "result", ...}` or `{"event": "error", "message": ...}`.
 """
 
@@ -18,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+from ace_ros.training.grade import grade_in_words
 
 KILL_AFTER_S = 10.0
 STDERR_LINES = 8
@@ -65,6 +68,7 @@ class TrainerProcess:
         self._result: dict[str, Any] = {}
         self._error = ""
         self.progress: dict[str, Any] = {}
+        self.cloud: dict[str, Any] = {}
         self.outcome: Outcome | None = None
         # Linux sends the death signal when the thread that started the process ends, so one thread
         # starts it and waits for it.
@@ -143,6 +147,8 @@ class TrainerProcess:
         if event.get("event") == "progress":
             self.progress = event
             self._on_change(self)
+        elif event.get("event") == "cloud":
+            self.cloud = event
         elif event.get("event") == "result":
             self._result = event
         elif event.get("event") == "error":
@@ -150,7 +156,8 @@ class TrainerProcess:
 
     def _conclude(self, code: int, last_lines: str) -> Outcome:
         if code == 0 and self._result:
-            return Outcome("done", "the map is ready", self._result)
+            graded = grade_in_words(self._result.get("grade") or {}).splitlines()[0]
+            return Outcome("done", f"the map is ready; {graded}", self._result)
         if self._cancelled:
             return Outcome("cancelled", "training was cancelled; no map was written")
         if self._error:

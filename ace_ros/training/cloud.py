@@ -16,14 +16,14 @@ CLOUD_ERROR_PX = 3.0  # points worse than this are not shown
 
 @torch.no_grad()
 def sample_cloud(
-    head: Head, scale_m: float, buffer: FeatureBuffer, views: Views, config: TrainingConfig
+    head: Head, scale_m: float, buffer: FeatureBuffer, views: Views, config: TrainingConfig, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Return points (P, 3) float32, local, and brightness (P,) uint8 of well predicted features.
+    """Return up to `count` well predicted points (P, 3) float32, local, and their brightness (P,) uint8.
 
     `scale_m` is the unit that the head counts in, in metres.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    wanted = min(3 * config.map_points, len(buffer))
+    wanted = min(3 * count, len(buffer))
     rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.features.device)
     points, good = [torch.zeros(0, 3)], [torch.zeros(0, dtype=torch.bool)]
     for part in rows.split(16384):
@@ -33,5 +33,5 @@ def sample_cloud(
         )
         points.append(predicted.cpu())
         good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())
-    kept = torch.cat(good).nonzero()[: config.map_points, 0]
+    kept = torch.cat(good).nonzero()[:count, 0]
     return torch.cat(points)[kept], buffer.grey[rows.cpu()][kept]

@@ -14,12 +14,14 @@ from ace_ros.network.head import Head
 from ace_ros.network.loss import LossResult, Views, reprojection_loss
 from ace_ros.network.precision import autocast
 from ace_ros.training.buffer import FeatureBuffer
+from ace_ros.training.cloud import sample_cloud
 from ace_ros.training.optimizer import Muon
 from ace_ros.training.progress import INLIER_PX, Reporter
 from ace_ros.training.schedule import Clock, Phase
 from ace_ros.training.stopping import Plateau
 
 REPORT_EVERY = 25  # steps
+PREVIEW_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Fitter:
             ended = clock.progress >= 1.0
             if ended or clock.step % REPORT_EVERY == 0:
                 self.reporter.on_step(clock, result)
+                if self.reporter.cloud_due():
+                    self.reporter.show_cloud(*self.cloud(PREVIEW_POINTS))
             if ended:
                 clock.stop()
                 break
@@ -82,6 +86,10 @@ class Fitter:
             curriculum,
             self.config,
         )
+
+    def cloud(self, points: int) -> tuple[Tensor, Tensor]:
+        """Return up to so many points (P, 3) float32, local, and their brightness (P,) uint8."""
+        return sample_cloud(self.head, self.radius_m, self.buffer, self.views, self.config, points)
 
     @torch.no_grad()
     def inlier_share(self, rows: Tensor) -> float:

@@ -108,12 +108,15 @@ def grade_in_words(grade: dict[str, Any]) -> str:
     if metres is not None:
         words += f", median error {100 * metres:.1f} cm, {grade['median_rotation_deg']:.2f} deg"
     lines = [words]
-    for place in grade["weak_places"]:
-        where = ", ".join(f"{value:.1f}" for value in place["position"])
-        images = f"{place['first_image']} to {place['last_image']}"
-        share = place["recall_10cm_5deg"]
-        lines.append(f"  weak around ({where}) m, {images}: {100 * share:.0f} % within {LIMIT}")
+    lines += [f"  {weak_place_in_words(place)}" for place in grade["weak_places"]]
     return "\n".join(lines)
+
+
+def weak_place_in_words(place: dict[str, Any]) -> str:
+    """Return a weak place of a map's header for a person."""
+    where = ", ".join(f"{value:.1f}" for value in place["position"])
+    images, share = f"{place['first_image']} to {place['last_image']}", place["recall_10cm_5deg"]
+    return f"weak around ({where}) m, {images}: {100 * share:.0f} % within {LIMIT}"
 
 
 def _weak_place(block: list[Frame], translation_m: Tensor, share: float) -> WeakPlace:

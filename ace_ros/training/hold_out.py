@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-MIN_IMAGES = 10  # fewer are all needed to learn from
+MIN_IMAGES = 24  # fewer are all needed to learn from; two held out would say little, and cost a lot
 MAX_HELD_OUT = 200  # more would tell nothing new, and take time to localize
 
 

@@ -3,8 +3,9 @@
 
 The poses are known, so a feature at a hypothetical depth must look like the features that its
 neighbours have at its projection (Collins, "A space-sweep approach to true multi-image matching",
-CVPR 1996). A coarse grid and a few dozen depths are enough: the reprojection loss does the rest,
-but from a wrong depth it may end in a wrong place, or nowhere.
+CVPR 1996). A few dozen depths on a coarse grid find the place, a second look around the best one, between
+the neighbours' cells, finds it to about a pixel. The reprojection loss does the rest, but from a
+wrong depth it may end in a wrong place, or nowhere.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ NEIGHBOUR_RANKS = (1, 2, 4, 8)
 RANK_FACTORS = (1, 4, 16, 64)
 MIN_BASELINE_SHARE = 0.12
 PROBED = 8  # images that say which factor is right
+FINE_RANKS = (1, 2, 3, 4, 6, 8)  # of the second look
+FINE_CANDIDATES = 9  # from one coarse depth before the best one to one after it
+MIN_FINE_SIMILARITY = 0.4  # a neighbour that shows nothing like it anywhere there has no say
 MAX_TURN_DEG = 45.0  # between the viewing directions of neighbours
 MIN_SIMILARITY = 0.5  # cosine; below it a depth is a guess
 CELL_STEP = 2  # every second feature cell each way
@@ -71,8 +75,9 @@ def sweep_depths(
     for done, index in enumerate(swept):
         found = sweeper.sweep(index)
         if found is not None and found.sure.any():
-            maps[index] = _fill(found.depth, found.sure)
-            known.append(found.depth[found.sure])
+            depth = sweeper.refine(index, found)
+            maps[index] = _fill(depth, found.sure)
+            known.append(depth[found.sure])
         on_image(done + 1, len(swept))
     median = float(torch.cat(known).median()) if known else fallback_m
     default = torch.full((1, 1), median, device=known[0].device if known else None)
@@ -121,15 +126,25 @@ class _Sweeper:
     def sweep(self, index: int) -> _Swept | None:
         """Return the depths of an image; None if it has no neighbours."""
         distance = _distances(self._T, index)
-        usable = (torch.isfinite(distance) & (distance > MIN_BASELINE_M)).nonzero()[:, 0]
-        ordered = usable[distance[usable].argsort()].tolist()
-        ranks = {min(rank * self._factor, len(ordered)) - 1 for rank in NEIGHBOUR_RANKS}
-        if not ordered:
+        neighbours = self._neighbours(distance, NEIGHBOUR_RANKS)
+        if not neighbours:
             return None
-        neighbours = [ordered[rank] for rank in sorted(ranks)]
         baseline = float(distance[neighbours[-1]])
         images = [self._image_of(j) for j in neighbours]
         return _Swept(*_sweep(self._image_of(index), images, baseline, self._stride), baseline)
+
+    def refine(self, index: int, found: _Swept) -> Tensor:
+        """Return the depths (gh, gw) of an image that was swept, found more exactly."""
+        neighbours = self._neighbours(_distances(self._T, index), FINE_RANKS)
+        images = [self._image_of(j) for j in neighbours]
+        return _refine(self._image_of(index), images, found, self._stride)
+
+    def _neighbours(self, distance: Tensor, ranks: tuple[int, ...]) -> list[int]:
+        """Return the images of some ranks by their distances (I,), the nearest first."""
+        usable = (torch.isfinite(distance) & (distance > MIN_BASELINE_M)).nonzero()[:, 0]
+        ordered: list[int] = usable[distance[usable].argsort()].tolist()
+        places = {min(rank * self._factor, len(ordered)) - 1 for rank in ranks}
+        return [ordered[place] for place in sorted(places)] if ordered else []
 
 
 def _source(T_map_camera: Tensor, index: int, swept: Tensor) -> int | None:
@@ -158,12 +173,9 @@ def _sweep(
     total = torch.zeros(CANDIDATES, gh * gw, device=device)
     count = torch.zeros_like(total)
     for other in neighbours:
-        T = (inverse(other.T_map_camera) @ image.T_map_camera).float().to(device)
-        # A point at depth z is z R ray + t; divided by z, infinity is like any other depth.
-        points = (rays @ T[:3, :3].T)[None] + inverse_depth[:, None, None] * T[:3, 3]
-        cells = (other.camera.project(points.reshape(-1, 3)) - (stride - 1) / 2) / stride
+        cells = _cells_at(inverse_depth[:, None], rays, image, other, stride)
         h, w = other.features.shape[1:]
-        x, y = cells.round().reshape(CANDIDATES, -1, 2).unbind(-1)
+        x, y = cells.round().unbind(-1)
         seen = (x >= 0) & (x < w) & (y >= 0) & (y < h)  # false for NaN, which is behind the camera
         with autocast(device):
             similarity = (anchors @ other.features.flatten(1).float()).float()  # (n, h * w)
@@ -174,6 +186,62 @@ def _sweep(
     best, choice = score.max(0)
     depth = (1.0 / inverse_depth)[choice].reshape(gh, gw)
     return depth, (best > MIN_SIMILARITY).reshape(gh, gw)
+
+
+def _cells_at(
+    inverse_depth: Tensor, rays: Tensor, image: SweptImage, other: SweptImage, stride: int
+) -> Tensor:
+    """Return where points on the rays (n, 3) of an image lie among another one's cells, (K, n, 2).
+
+    `inverse_depth` is (K, 1) or (K, n). NaN behind the camera.
+    """
+    T = (inverse(other.T_map_camera) @ image.T_map_camera).float().to(rays.device)
+    # A point at depth z is z R ray + t; divided by z, infinity is like any other depth.
+    points = (rays @ T[:3, :3].T)[None] + inverse_depth[..., None] * T[:3, 3]
+    pixels = other.camera.project(points.reshape(-1, 3)).reshape((*points.shape[:2], 2))
+    return (pixels - (stride - 1) / 2) / stride
+
+
+def _refine(image: SweptImage, neighbours: list[SweptImage], found: _Swept, stride: int) -> Tensor:
+    """Return the depths (gh, gw) with the best match around those that were found."""
+    coarse = image.features[:, ::CELL_STEP, ::CELL_STEP]
+    gh, gw = coarse.shape[1:]
+    anchors, rays = coarse.flatten(1).float(), _rays(image.camera, gh, gw, stride, coarse.device)
+    step = (1.0 / NEAREST - 1.0 / FARTHEST) / (CANDIDATES - 1) / found.baseline
+    offsets = torch.linspace(-step, step, FINE_CANDIDATES, device=coarse.device)
+    inverse_depth = (1.0 / found.depth.flatten() + offsets[:, None]).clamp(min=1e-2 * step)  # (K, n)
+    total, count = torch.zeros_like(inverse_depth), torch.zeros_like(inverse_depth)
+    for other in neighbours:
+        cells = _cells_at(inverse_depth, rays, image, other, stride)
+        h, w = other.features.shape[1:]
+        span = cells.new_tensor([w - 1.0, h - 1.0])
+        seen = ((cells >= 0) & (cells <= span)).all(-1)
+        grid = torch.nan_to_num(2 * cells / span - 1)[None].float()
+        features = F.grid_sample(other.features[None].float(), grid, align_corners=True)[0]  # (C, K, n)
+        similarity = (F.normalize(features, dim=0) * anchors[:, None]).sum(0)
+        heard = seen & (torch.where(seen, similarity, -1.0).amax(0) > MIN_FINE_SIMILARITY)
+        total += torch.where(heard, similarity, 0.0)
+        count += heard
+    # Depths that fewer neighbours see than others would win by the best of them.
+    score = torch.where((count > 0) & (count == count.amax(0)), total / count.clamp(min=1), -1.0)
+    return 1.0 / _peak(score, inverse_depth).reshape(gh, gw)
+
+
+def _peak(score: Tensor, inverse_depth: Tensor) -> Tensor:
+    """Return the inverse depths (n,) of the peak of scores (K, n): of a parabola through the best three.
+
+    Where nothing is scored, the middle one.
+    """
+    middle = len(score) // 2
+    best, choice = score.max(0)
+    choice = torch.where(best > -1.0, choice, middle)
+    inner = choice.clamp(1, len(score) - 2)
+    left, top, right = (score.gather(0, (inner + i)[None])[0] for i in (-1, 0, 1))
+    curved = (inner == choice) & (left > -1.0) & (right > -1.0) & (left + right < 2 * top)
+    shift = 0.5 * (left - right) / torch.where(curved, left + right - 2 * top, 1.0)
+    step = inverse_depth[-1] - inverse_depth[-2]
+    found: Tensor = inverse_depth.gather(0, choice[None])[0] + torch.where(curved, shift, 0.0) * step
+    return found
 
 
 def _rays(camera: Camera, gh: int, gw: int, stride: int, device: torch.device) -> Tensor:

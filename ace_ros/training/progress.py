@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from ace_ros.errors import TrainingError
 from ace_ros.network.loss import LossResult
 from ace_ros.training.schedule import Clock
 
+OnCloud = Callable[[np.ndarray, np.ndarray], None]  # points (P, 3) float64, brightness (P,) uint8
+
+CLOUD_EVERY_S = 3.0
 INLIER_PX = 10.0  # of the L1 training error; what a person is shown as the share of inliers
 
 
@@ -49,14 +54,13 @@ FINISH = Stage("train", 0.93, 1.0)
 
 
 class Reporter:
-    """Turns what happens into Progress for the caller, and keeps the last figures.
+    """Turns what happens into Progress for the caller, and keeps the last figures."""
 
-    `expected_train_s` is what training takes at most, for the time that is left.
-    """
-
-    def __init__(self, on_progress: Callable[[Progress], None], steps: int, expected_train_s: float) -> None:
-        self._on_progress, self._steps, self._expected_train_s = on_progress, steps, expected_train_s
-        self._began = time.monotonic()
+    def __init__(self, on_progress: Callable[[Progress], None], on_cloud: OnCloud | None) -> None:
+        self._on_progress, self._on_cloud = on_progress, on_cloud
+        self._steps, self._expected_train_s = 0, math.nan
+        self._began = self._cloud_at = time.monotonic()
+        self.cloud_centre = torch.zeros(3, dtype=torch.float64)
         self._done_steps = 0
         self.stage = PREPARE
         self.median_error_px = self.inlier_share = math.nan
@@ -65,6 +69,10 @@ class Reporter:
     def elapsed_s(self) -> float:
         """Return the seconds since the beginning of the job."""
         return time.monotonic() - self._began
+
+    def expect(self, steps: int, train_s: float) -> None:
+        """Say how many steps and seconds training takes at most."""
+        self._steps, self._expected_train_s = steps, train_s
 
     def enter(self, stage: Stage, steps_done: int = 0) -> None:
         """Begin a stage after so many steps of training."""
@@ -86,6 +94,16 @@ class Reporter:
         self.inlier_share = float((error < INLIER_PX).float().mean())
         self._steps = self._done_steps + clock.expected_steps
         self._report(clock.progress, self._done_steps + clock.step, clock.remaining_s)
+
+    def cloud_due(self) -> bool:
+        """Return whether somebody wants to see the map as it is now."""
+        return self._on_cloud is not None and time.monotonic() - self._cloud_at > CLOUD_EVERY_S
+
+    def show_cloud(self, points: Tensor, grey: Tensor) -> None:
+        """Show points (P, 3), relative to `cloud_centre`, and their brightness (P,) uint8."""
+        assert self._on_cloud is not None
+        self._cloud_at = time.monotonic()
+        self._on_cloud((points.double() + self.cloud_centre).numpy(), grey.numpy())
 
     def _report(self, share: float, step: int, remaining_s: float) -> None:
         done = self.stage.begin + (self.stage.end - self.stage.begin) * share

@@ -103,5 +103,10 @@ class Clock:
 
     @property
     def _spent(self) -> float:
-        """Return the share of the steps or of the time that is used up, whichever is larger."""
+        """Return the share of the steps or of the time that is used up, whichever is larger.
+
+        Nothing before the first step, so that the same seed gives the same map where steps decide.
+        """
+        if self.step == 0:
+            return 0.0
         return max(self.step / self.steps, self.elapsed_s / self.time_budget_s)

@@ -22,20 +22,21 @@ from ace_ros.network.head import Head
 from ace_ros.network.precision import choose_device
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.buffer import fill_buffer
-from ace_ros.training.cloud import sample_cloud
+from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
 from ace_ros.training.hold_out import held_out
 from ace_ros.training.memory import peak_memory_mb
 from ace_ros.training.pose_refinement import refine_poses
+from ace_ros.training.prepared import fingerprint, load_prepared, save_prepared
 from ace_ros.training.progress import (
     FINISH,
     GRADE,
     LEARN,
     PREPARE_REFINED,
     REFINE,
+    OnCloud,
     Progress,
     Reporter,
 )
@@ -73,16 +74,22 @@ def train_map(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     map_frame: str = "map",
     encoder: LoadedEncoder | None = None,
+    on_cloud: OnCloud | None = None,
+    prepared: Path | None = None,
+    resume: bool = False,
 ) -> tuple[SceneMap, TrainingReport]:
     """Train a map of a scene; return it with a report.
 
     Poses of the scene define the map frame; refined ones do so in their mean. `encoder` replaces the
     one that the config names. Some frames are held out at first; the map is graded on them, and then
-    learns them, too. Raises SceneError when the scene cannot be used, TrainingError when training
+    learns them, too. Every few seconds `on_cloud` is given some points (P, 3) in the map frame and
+    their brightness. Features that took long to prepare are kept in the file `prepared`; `resume`
+    goes on from them. Raises SceneError when the scene cannot be used, TrainingError when training
     diverges, MapError when the encoder cannot be loaded.
     """
     require_trainable(scene)
-    job = _Job(scene, config, choose_device(device), on_progress, map_frame, encoder)
+    job = _Job(scene, config, choose_device(device), Reporter(on_progress, on_cloud), map_frame, encoder)
+    job.prepare(prepared, resume)
     job.learn()
     if job.held.any():
         job.grade()
@@ -96,18 +103,18 @@ def step_limit(frames: int, config: TrainingConfig) -> int:
 
 
 class _Job:
-    """One training, stage after stage. Its beginning prepares the features."""
+    """One training, stage after stage."""
 
     def __init__(
         self,
         scene: Scene,
         config: TrainingConfig,
         device: torch.device,
-        on_progress: Callable[[Progress], None],
+        reporter: Reporter,
         map_frame: str,
         encoder: LoadedEncoder | None,
     ) -> None:
-        self._device, self._map_frame = device, map_frame
+        self._scene, self._device, self._map_frame = scene, device, map_frame
         self._config = replace(config, steps=step_limit(len(scene.frames), config))
         self._encoder_name = encoder.card.name if encoder else _absolute(config.encoder)
         self._encoder = encoder or load_encoder(config.encoder)
@@ -115,15 +122,22 @@ class _Job:
         self._grade: Grade | None = None
         self._grade_s = 0.0
         self._clocks: list[Clock] = []
-        self._reporter = Reporter(on_progress, self._config.steps, config.time_budget_s)
         self._drive: Tensor | None = None
         self._refinement: dict[str, float] = {}
-        self._scene = scene = self._refined(scene)
-        buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+        self._reporter = reporter
+        reporter.expect(self._config.steps, config.time_budget_s)
+
+    def prepare(self, kept: Path | None, resume: bool) -> None:
+        """Refine the poses if asked; fill the buffer, or take it from where an earlier training kept it."""
+        # The key of kept features is of the recorded poses: refined ones may differ in rounding.
+        key = fingerprint(self._scene.frames, self._encoder.content_hash, self._config) if kept else ""
+        self._scene = self._refined(self._scene)
+        scene, config, device = self._scene, self._config, self._device
+        buffer = self._prepared_buffer(kept, resume, key)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
         extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
-        self._centre = extent.centre
+        self._centre = self._reporter.cloud_centre = extent.centre
         torch.manual_seed(config.seed)
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
         views = local_views(scene.frames, extent.centre, device)
@@ -144,6 +158,15 @@ class _Job:
         recorded = torch.stack([f.T_map_camera for f in scene.frames])
         self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
         return replace(scene, frames=refined.apply(scene.frames))
+
+    def _prepared_buffer(self, kept: Path | None, resume: bool, key: str) -> FeatureBuffer:
+        scene, config, device = self._scene, self._config, self._device
+        buffer = load_prepared(kept, key, device) if kept and resume else None
+        if buffer is None:
+            buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+            if kept and self._reporter.elapsed_s > config.keep_prepared_s:
+                save_prepared(kept, buffer, key)
+        return buffer
 
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
@@ -200,7 +223,7 @@ class _Job:
     def scene_map(self) -> SceneMap:
         """Return the map as it is now."""
         fitter = self._fitter
-        points, grey = sample_cloud(fitter.head, fitter.radius_m, fitter.buffer, fitter.views, self._config)
+        points, grey = fitter.cloud(self._config.map_points)
         cameras = torch.stack([f.T_map_camera[:3, 3] for f in self._scene.frames])
         seen = torch.cat([points.double() + self._centre, cameras])
         head = copy.deepcopy(fitter.head)

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from graph import Graph, NodeProcess, wait_for
+from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 from test_trainer_process import gone
 from wall_scene import write_wall_scene
@@ -25,7 +26,7 @@ from ace_ros.nodes.storage import count_frames
 from ace_ros.srv import Train
 
 Result = Train.Response
-FRAMES = 10
+FRAMES = 24
 
 
 class Trainer:
@@ -149,6 +150,19 @@ def test_a_killed_trainer_is_told_and_the_node_goes_on(trainer: Trainer) -> None
     wait_for("the state FAILED", lambda: trainer.status.state == MappingStatus.FAILED)
     assert "SIGKILL" in trainer.status.message and trainer.files() == []
     assert count_frames(trainer.folder / "scenes" / "room") == FRAMES
+
+
+def test_a_map_can_be_watched_as_it_grows_and_ends_with_a_grade(trainer: Trainer) -> None:
+    clouds = trainer.graph.collect(PointCloud2, "/ace/mapping_cloud")
+    response = trainer.train("graded", wait=True, time_budget_s=6.0, preset="fast")
+    assert response.success, response.message
+    assert response.grade in ("good", "fair", "poor") and response.graded_frames == 2
+    assert f"grade: {response.grade}" in response.message
+    assert 0.0 <= response.recall_10cm_5deg <= 1.0
+    assert len(response.weak_places) == (response.recall_10cm_5deg < 0.5)
+    wait_for("a cloud", lambda: clouds)
+    assert clouds[-1].header.frame_id == "map" and 0 < clouds[-1].width <= 2000
+    (trainer.folder / "maps" / "graded.safetensors").unlink()
 
 
 def test_a_full_disk_while_the_map_is_saved_leaves_no_half_map(trainer: Trainer) -> None:

@@ -59,6 +59,15 @@ def test_the_depth_of_a_wall_is_found(depth_m: float) -> None:
         assert float((depths / depth_m - 1).abs().median()) < 0.1
 
 
+@pytest.mark.parametrize("depth_m", [2.0, 3.7, 6.0])
+def test_depths_are_found_to_a_fraction_of_a_cell(depth_m: float) -> None:
+    poses = [at(0.15 * i, 0.05 * (i % 3)) for i in range(10)]
+    for i, depths in enumerate(sweep([image_of_wall(T, depth_m) for T in poses])):
+        baseline = 0.15 * min(8, max(i, 9 - i))
+        off_px = 300.0 * baseline * (1.0 / depths - 1.0 / depth_m).abs()
+        assert float(off_px.median()) < 1.0  # a coarse depth is 4 px off in the mean
+
+
 def test_distortion_is_taken_into_account() -> None:
     camera = Camera(CAMERA.matrix, SIZE, "plumb_bob", torch.tensor([-0.25, 0.06, 0.0, 0.0]))
     poses = [at(0.15 * i, 0.05 * (i % 3)) for i in range(10)]
