@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ace_ros import __version__, commands
+from ace_ros import __version__, atlas_commands, commands
 from ace_ros.config import DATASETS, PRESETS, BagConfig
 from ace_ros.errors import AceError
 
@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_localize(subparsers)
     _add_info(subparsers)
     _add_imports(subparsers)
+    _add_atlas(subparsers)
     return parser
 
 
@@ -98,6 +99,20 @@ def _add_map(subparsers: Any) -> None:
         help="go on from the features that a training of this map had prepared when it was killed",
     )
     parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
+    parser.add_argument(
+        "--chunks",
+        type=int,
+        default=1,
+        metavar="K",
+        help="train one head for each of K parts of a large place (0: as many as its extent asks for); "
+        "presets and time budget are those of one part",
+    )
+    parser.add_argument(
+        "--ray-address",
+        default="",
+        metavar="ADDRESS",
+        help="train chunks on the Ray cluster there (auto, HOST:PORT, or local); needs 'ace_ros[ray]'",
+    )
     parser.add_argument("--map-frame", default="map", help="frame id that poses will carry")
     parser.add_argument("--seed", type=int, help="seed of views, batches and initial weights")
     parser.add_argument(
@@ -180,6 +195,50 @@ def _add_imports(subparsers: Any) -> None:
     parser.add_argument(
         "--test-share", type=float, default=0.2, help="share kept for testing where the data set has no split"
     )
+
+
+def _add_atlas(subparsers: Any) -> None:
+    parser = subparsers.add_parser("atlas", help="Keep the maps of many places in one folder.")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    run = atlas_commands
+    parser = _command(actions, "add", run.run_add, "Copy maps into an atlas, which is made if needed.", True)
+    parser.add_argument("atlas", type=Path, metavar="ATLAS", help="folder of maps with an index")
+    parser.add_argument("maps", type=Path, nargs="+", metavar="MAP")
+    parser.add_argument("--name", default="", help="plain name of the place (default: the file's)")
+    parser.add_argument(
+        "--map-frame",
+        default="",
+        metavar="FRAME",
+        help="frame id of poses there, {name} stands for the place's name (default: the map's own)",
+    )
+    parser.add_argument("--position", type=position, metavar="LAT,LON", help="latitude, longitude in degrees")
+    parser.add_argument("--replace", action="store_true", help="replace a place of the same name")
+    parser = _command(actions, "list", run.run_list, "Print the places of an atlas.", True)
+    parser.add_argument("atlas", type=Path, metavar="ATLAS")
+    parser = _command(
+        actions,
+        "find",
+        run.run_find,
+        "Print which place images show, with the pose; without images, the places near a position.",
+        True,
+    )
+    parser.add_argument("atlas", type=Path, metavar="ATLAS")
+    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE")
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="calibration, as for localize")
+    parser.add_argument("--place", default="", metavar="NAME", help="place to try first")
+    parser.add_argument(
+        "--near", type=position, metavar="LAT,LON", help="try only places near (--near=-33.9,151.2)"
+    )
+    parser.add_argument("--radius", type=float, default=100.0, metavar="M", help="... to so many metres")
+    _add_encoder(parser)
+    parser = _command(actions, "check", run.run_check, "Look for missing, damaged and foreign maps.", True)
+    parser.add_argument("atlas", type=Path, metavar="ATLAS")
+
+
+def position(text: str) -> tuple[float, float]:
+    """Return latitude and longitude; argparse says so where the text is none."""
+    latitude, longitude = (float(part) for part in text.split(","))
+    return latitude, longitude
 
 
 def _add_options(parser: argparse.ArgumentParser, config: type) -> None:

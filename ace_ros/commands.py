@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +20,20 @@ if TYPE_CHECKING:
     from ace_ros.relocalizer import Relocalizer
 
 
+# What `map --json` says of the training report.
+REPORTED = (
+    "steps", "prepare_s", "train_s", "grade_s", "device", "median_error_px", "inlier_share", "stopped_early",
+    "peak_memory_mb", "refinement",
+)  # fmt: skip
+
+
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.data.scene import load_scene
-    from ace_ros.network.precision import limit_threads, usable_cores
     from ace_ros.progress import bar, json_lines, print_cloud
-    from ace_ros.training.grade import grade_in_words
-    from ace_ros.training.pose_refinement import refinement_in_words
-    from ace_ros.training.prepared import prepared_path
-    from ace_ros.training.trainer import train_map
+    from ace_ros.training.chunks import train_place
 
     output = map_path(options.output)
-    limit_threads(options.threads or usable_cores())
     changes = {
         "encoder": options.encoder,
         "seed": options.seed,
@@ -43,49 +46,56 @@ def run_map(options: argparse.Namespace) -> None:
     )
     scene = load_scene(options.scene)
     show = json_lines if options.progress_json else bar
+    began = time.monotonic()
     with show("mapping") as on_progress:
-        scene_map, report = train_map(
+        scene_map = train_place(
             scene,
             config,
+            output,
+            options.chunks,
             options.device,
             on_progress,
             options.map_frame,
+            threads=options.threads,
+            ray_address=options.ray_address,
             on_cloud=print_cloud if options.progress_json else None,
-            prepared=prepared_path(output),
             resume=options.resume,
         )
-    scene_map.save(output)
-    prepared_path(output).unlink(missing_ok=True)
+    report = scene_map.training
     result = {
         "map": str(output),
         "map_bytes": output.stat().st_size,
-        "frames": report.frames,
-        "steps": report.steps,
-        "prepare_s": report.prepare_s,
-        "train_s": report.train_s,
-        "grade_s": report.grade_s,
-        "total_s": round(report.prepare_s + report.train_s + report.grade_s, 2),
-        "device": report.device,
-        "median_error_px": report.median_error_px,
-        "inlier_share": report.inlier_share,
-        "stopped_early": report.stopped_early,
-        "peak_memory_mb": report.peak_memory_mb,
+        "chunks": len(scene_map.chunks),
+        "missing_chunks": {str(number): why for number, why in scene_map.missing.items()},
+        "frames": len(scene.frames),
+        "total_s": round(time.monotonic() - began, 2),
+        **{name: report[name] for name in REPORTED},
         "grade": scene_map.grade or None,
-        "refinement": report.refinement or None,
     }
     if options.progress_json:
-        print(_json({"event": "result", **result}), flush=True)
+        print(json_text({"event": "result", **result}), flush=True)
     elif options.json:
-        print(_json(result))
+        print(json_text(result))
     else:
-        print(
-            f"{output}: {result['map_bytes'] / 1e6:.1f} MB from {report.frames} images, "
-            f"{report.steps} steps in {report.train_s:.0f} s after {report.prepare_s:.0f} s of preparation; "
-            f"median error {report.median_error_px:.1f} px, {100 * report.inlier_share:.0f} % below 10 px"
-        )
-        if report.refinement:
-            print(refinement_in_words(report.refinement))
-        print(grade_in_words(scene_map.grade))
+        print(_map_in_words(result))
+
+
+def _map_in_words(result: dict[str, Any]) -> str:
+    """Return the figures of a map that was trained for a person."""
+    from ace_ros.training.grade import grade_in_words
+    from ace_ros.training.pose_refinement import refinement_in_words
+
+    chunks = f" in {result['chunks']} chunks" if result["chunks"] > 1 else ""
+    lines = [
+        f"{result['map']}: {result['map_bytes'] / 1e6:.1f} MB{chunks} from {result['frames']} images, "
+        f"{result['steps']} steps in {result['train_s']:.0f} s after {result['prepare_s']:.0f} s of "
+        f"preparation; median error {result['median_error_px']:.1f} px, "
+        f"{100 * result['inlier_share']:.0f} % below 10 px"
+    ]
+    lines += [f"chunk {number} is missing: {why}" for number, why in result["missing_chunks"].items()]
+    if result["refinement"]:
+        lines.append(refinement_in_words(result["refinement"]))
+    return "\n".join([*lines, grade_in_words(result["grade"] or {})])
 
 
 def run_eval(options: argparse.Namespace) -> None:
@@ -101,7 +111,7 @@ def run_eval(options: argparse.Namespace) -> None:
     result = {**evaluation.summary(), "map_bytes": options.map.stat().st_size}
     files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
     if options.json:
-        print(_json(result))
+        print(json_text(result))
         return
     print(f"{result['localized']} of {result['frames']} images localized")
     print(
@@ -123,7 +133,7 @@ def run_localize(options: argparse.Namespace) -> None:
     relocalizer = _relocalizer(options)
     for path in options.images:
         image = read_grey(path)
-        found = relocalizer.localize(image, _camera_of(path, options.camera, image.shape))
+        found = relocalizer.localize(image, camera_of(path, options.camera, image.shape))
         ok = bool(found.ok[0])
         result = {
             "image": str(path),
@@ -135,7 +145,7 @@ def run_localize(options: argparse.Namespace) -> None:
             "map_frame": relocalizer.scene_map.map_frame,
         }
         if options.json:
-            print(_json(result))
+            print(json_text(result))
         elif ok:
             x, y, z = found.T_map_camera[0, :3, 3].tolist()
             print(f"{path}: x {x:.3f} y {y:.3f} z {z:.3f} m, {result['inliers']} inliers")
@@ -154,8 +164,10 @@ def run_info(options: argparse.Namespace) -> None:
         **read_map_header(options.map),
     }
     if options.json:
-        print(_json(header))
+        print(json_text(header))
         return
+    for number, about in enumerate(header.pop("chunks")):
+        print(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
     for key, value in header.items():
         if isinstance(value, dict):
             print(f"{key}:")
@@ -203,7 +215,7 @@ def _needs(package: str) -> Iterator[None]:
         raise
 
 
-def _camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
+def camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
     """Return the camera of an image: of the given file, or of the scene folder that it is in."""
     from ace_ros.data.camera_file import read_camera
 
@@ -233,7 +245,7 @@ def _relocalizer(options: argparse.Namespace) -> Relocalizer:
     return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device, encoder)
 
 
-def _json(value: dict[str, Any]) -> str:
+def json_text(value: dict[str, Any]) -> str:
     """Return strict JSON: NaN, which JSON does not know, becomes null."""
     return json.dumps(_without_nan(value))
 

@@ -95,6 +95,24 @@ class RansacConfig(CheckedConfig):
 
 
 @dataclass(frozen=True)
+class AtlasConfig(CheckedConfig):
+    """How an image's place is found among the many of an atlas."""
+
+    place_candidates: int = option(
+        4, "places tried for an image of which nothing is known", low=1, high=1000
+    )
+    place_memory_mb: float = option(
+        1024.0, "largest memory of the places kept ready to use", unit="MB", low=1.0, high=1e6
+    )
+    ambiguous_share: float = option(
+        0.5,
+        "two places are told apart when one has less than this share of the other's inliers",
+        low=0.0,
+        high=1.0,
+    )
+
+
+@dataclass(frozen=True)
 class TrainingConfig(CheckedConfig):
     """How a map is trained. The presets below are the values that users choose from."""
 

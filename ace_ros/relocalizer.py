@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -15,22 +15,33 @@ from ace_ros.errors import CameraError, MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
-from ace_ros.network.input import network_size, resize_image
+from ace_ros.network.head_ensemble import HeadEnsemble
+from ace_ros.network.input import network_batch, network_size
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.pnp import PoseBatch, solve_pose
+from ace_ros.pnp.support import pose_support
 from ace_ros.scene_map import SceneMap
+
+# All chunks are looked at on every fourth cell each way. The best one is evaluated in full, and the
+# second where its share of right points is so near that a few cells cannot tell which has more.
+LOOK_STEP = 4
+NEAR_SHARE = 0.1
+MAX_FINALISTS = 2
 
 
 @dataclass(frozen=True)
 class Correspondences:
-    """What the map sees in B images of one camera: pixels (N, 2) and their points (B, N, 3).
+    """What the map sees in B images of one camera: pixels (N, 2) and their points (M, N, 3).
 
-    Pixels are float32 in the images as given; points are float64 in the map frame, in metres.
+    Pixels are float32 in the images as given; points are float64 in the map frame, in metres. Each
+    of the M >= B rows is how one chunk of the map, `chunk` (M,), explains one image, `image` (M,).
     """
 
     pixels: Tensor
     points: Tensor
     camera: Camera
+    image: Tensor
+    chunk: Tensor
 
 
 class Relocalizer:
@@ -57,15 +68,16 @@ class Relocalizer:
                 f"the one here has {encoder.content_hash}; "
                 "train the map again, or bring the encoder that it belongs to"
             )
-        if encoder.card.channels != scene_map.head.channels:
+        heads = [chunk.head for chunk in scene_map.chunks]
+        if encoder.card.channels != heads[0].channels:
             raise MapError(
-                f"the map's head takes {scene_map.head.channels} channels, "
+                f"the map's head takes {heads[0].channels} channels, "
                 f"encoder {encoder.card.name} gives {encoder.card.channels}"
             )
         self._stride = encoder.card.stride
         self._encoder = encoder.module.to(self.device, memory_format=torch.channels_last)
-        self._head = scene_map.head.to(self.device)
-        self._centre = scene_map.centre.to(self.device)
+        self._heads = HeadEnsemble(heads, self.device)
+        self._centres = torch.stack([chunk.centre for chunk in scene_map.chunks]).to(self.device)
 
     def localize(self, images: np.ndarray, camera: Camera) -> PoseBatch:
         """Return the poses of images (H, W), (H, W, 3) BGR or (B, H, W), uint8, of one camera.
@@ -76,23 +88,23 @@ class Relocalizer:
 
     def predict(self, images: np.ndarray, camera: Camera) -> Correspondences:
         """Return where the map places the pixels of images; arguments and errors as in `localize`."""
-        grey = _grey_batch(images, camera)
-        size = network_size(*camera.size)
-        stride = self._stride
-        width, height = (n // stride * stride for n in size)
-        resized = np.stack([resize_image(image, size)[:height, :width] for image in grey])
+        stride, size = self._stride, network_size(*camera.size)
+        resized = network_batch(grey_batch(images, camera), stride)
+        height, width = resized.shape[1:]
         batch = torch.from_numpy(resized)[:, None].to(self.device).float() / 255.0
-        with torch.inference_mode(), autocast(self.device):
-            features = self._encoder(batch.contiguous(memory_format=torch.channels_last))
-            points = self._head(features.flatten(2).transpose(1, 2))  # (B, N, 3)
         cells = cell_centres(height, width, stride, self.device)
+        with torch.inference_mode():
+            with autocast(self.device):
+                features = self._encoder(batch.contiguous(memory_format=torch.channels_last))
+            image, chunk = self._candidates(features, cells, camera.resize(*size).to(self.device))
+            points = self._heads(features.flatten(2).transpose(1, 2)[image], chunk)  # (M, N, 3)
+            points = points.double() + self._centres[chunk, None]
         # From the resized image back to the given one, about the image corner.
         scale = cells.new_tensor([camera.size[0] / size[0], camera.size[1] / size[1]])
-        pixels = (cells + 0.5) * scale - 0.5
-        return Correspondences(pixels, points.double() + self._centre, camera)
+        return Correspondences((cells + 0.5) * scale - 0.5, points, camera, image, chunk)
 
     def solve(self, found: Correspondences) -> PoseBatch:
-        """Return the poses that explain correspondences.
+        """Return the poses (B) that explain correspondences: of each image the one with most inliers.
 
         Inlier thresholds count in pixels of the resized image, so they mean the same for any camera.
         """
@@ -100,16 +112,38 @@ class Relocalizer:
         scale = found.pixels.new_tensor([size[0] / found.camera.size[0], size[1] / found.camera.size[1]])
         pixels = (found.pixels + 0.5) * scale - 0.5
         camera = found.camera.resize(*size).to(self.device)
-        batch = pixels.expand(len(found.points), -1, -1)
-        poses = solve_pose(batch, found.points, camera, self.ransac)
+        solved = solve_pose(pixels.expand(len(found.points), -1, -1), found.points, camera, self.ransac)
+        rank = solved.inliers.sum(1) + solved.ok * (1 + len(pixels))
+        table = rank.new_full((int(found.image[-1]) + 1, len(self._heads)), -1)
+        table[found.image, found.chunk] = rank
+        winner = (found.chunk == table.argmax(1)[found.image]).nonzero()[:, 0]
+        poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images when the map was trained.
         scale = float(self.scene_map.grade.get("covariance_scale", 1.0))
         return replace(poses, covariance=poses.covariance * scale)
 
+    def _candidates(self, features: Tensor, cells: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+        """Return which images (M,) are worth to be explained by which chunks (M,).
 
-def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
-    """Return images as a checked grey batch (B, H, W) uint8."""
+        `features` (B, C, h, w) are of cells (h w, 2) of a resized `camera`.
+        """
+        images = torch.arange(len(features), device=self.device)
+        if len(self._heads) == 1:
+            return images, torch.zeros_like(images)
+        rows = torch.arange(len(cells), device=self.device).view(features.shape[2:])
+        rows = rows[1::LOOK_STEP, 1::LOOK_STEP].flatten()
+        pixels = cells[rows].expand(len(self._heads), -1, -1)
+        chosen = []
+        for row in features.flatten(2).transpose(1, 2)[:, rows]:
+            support = pose_support(pixels, self._heads(row[None]), camera, self.ransac)
+            best, chunk = support.topk(min(MAX_FINALISTS, len(support)))
+            chosen.append(chunk[best >= best[0] - NEAR_SHARE])
+        return torch.cat([images[i].expand(len(c)) for i, c in enumerate(chosen)]), torch.cat(chosen)
+
+
+def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return images as a checked grey batch (B, H, W) uint8; arguments and errors as in `localize`."""
     if images.dtype != np.uint8 or images.ndim not in (2, 3) or 0 in images.shape:
         raise CameraError(
             f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The map file: the head's weights, and a header that says what they are and what they need."""
+"""The map file: the heads' weights, and a header that says what they are and what they need."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,27 +18,31 @@ from torch import Tensor
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.network.signature import no_signature
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
 
+logger = logging.getLogger(__name__)
+
 FORMAT = "ace_ros map"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
-MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS = 4096, 32, 4096  # limits on what a foreign header may ask for
+DRIVE = "drive"  # the name of a tensor
+# The tensor's name says how a signature is made: one made in another way gets another name.
+SIGNATURE = f"signature.moments{SIGNATURE_SIZE}"
+MAX_SIGNATURES = 4096  # of a place
+# Limits on what a foreign header may ask for.
+MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS, MAX_CHUNKS = 4096, 32, 4096, 4096
 MAX_COVARIANCE_SCALE = 1e6
 
 
 @dataclass(frozen=True)
-class SceneMap:
-    """A trained place.
+class Chunk:
+    """A part of a place that one head knows; a small place is one chunk.
 
-    `centre` (3,) float64 is the origin of the head's local frame in `map_frame`; `bounds` (2, 3)
+    `centre` (3,) float64 is the origin of the head's local frame in the map frame; `bounds` (2, 3)
     float64 are the least and greatest corner of what the cameras saw. `cloud_points` (P, 3)
-    float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at. `encoder` is
-    the name (or file) of the encoder that the head belongs to, `encoder_hash` its content.
-    `training` holds settings and figures of the training, `created` an ISO 8601 time in UTC, `grade`
-    how well the map localizes images that were held out (see `training.grade`; empty if none were).
-    `drive` (2, I, 3, 4) float64 are the recorded and the refined T_map_camera of the mapping images,
-    where they were refined.
+    float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at.
     """
 
     head: Head
@@ -43,37 +50,63 @@ class SceneMap:
     bounds: Tensor
     cloud_points: Tensor
     cloud_grey: Tensor
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """A trained place: one or more chunks with heads of equal shape, all in `map_frame`.
+
+    `encoder` is the name (or file) of the encoder that the heads belong to, `encoder_hash` its
+    content. `training` holds settings and figures of the training, `created` an ISO 8601 time in
+    UTC. `missing` says why chunks cannot be used, by their number: the others still can. `grade` says
+    how well the map localizes images that were held out (see `training.grade`; empty if none were).
+    `drive` (2, I, 3, 4) float64 are the recorded and the refined T_map_camera of the mapping images,
+    where they were refined. `signature` (K, 64) float16 says what the place looks like
+    (`network.signature`; no rows where it is not known).
+    """
+
+    chunks: tuple[Chunk, ...]
     encoder: str
     encoder_hash: str
     map_frame: str = "map"
     created: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    missing: dict[int, str] = field(default_factory=dict)
     grade: dict[str, Any] = field(default_factory=dict)
     drive: Tensor | None = None
+    signature: Tensor = field(default_factory=no_signature)
+
+    @property
+    def bounds(self) -> Tensor:
+        """Return the least and greatest corner (2, 3) float64 of what the cameras of all chunks saw."""
+        bounds = torch.stack([c.bounds for c in self.chunks])
+        return torch.stack([bounds[:, 0].amin(0), bounds[:, 1].amax(0)])
 
     def cloud(self) -> tuple[np.ndarray, np.ndarray]:
         """Return points (P, 3) float64 in the map frame and their brightness (P,) uint8."""
-        points = self.cloud_points.double() + self.centre
-        return points.numpy(), self.cloud_grey.numpy()
+        points = torch.cat([c.cloud_points.double() + c.centre for c in self.chunks])
+        return points.numpy(), torch.cat([c.cloud_grey for c in self.chunks]).numpy()
 
     def save(self, path: Path) -> None:
         """Write the map file in one step: complete, or not at all (OSError)."""
-        # Only weights are halved. The centre stays float64 in the header: half precision would
-        # round it to half a metre at one kilometre and overflow in UTM coordinates.
-        tensors = {f"head.0.{k}": v.half() for k, v in self.head.state_dict().items()}
-        tensors["cloud.points"] = self.cloud_points.float()
-        tensors["cloud.grey"] = self.cloud_grey
+        tensors: dict[str, Tensor] = {}
+        about: list[dict[str, Any]] = [{"missing": why} for _, why in sorted(self.missing.items())]
+        present = [n for n in range(len(self.chunks) + len(about)) if n not in self.missing]
+        for number, chunk in zip(present, self.chunks, strict=True):
+            own = _chunk_tensors(number, chunk)
+            tensors.update(own)
+            about.insert(
+                number,
+                {"centre": chunk.centre.tolist(), "bounds": chunk.bounds.tolist(), "crc32": _checksum(own)},
+            )
         if self.drive is not None:
-            tensors["drive"] = self.drive.double()
+            tensors[DRIVE] = self.drive.double()
+        tensors[SIGNATURE] = self.signature.half()
+        head = self.chunks[0].head
         header = {
-            "heads": 1,
-            "head": {
-                "channels": self.head.channels,
-                "width": self.head.width,
-                "blocks": self.head.num_blocks,
-            },
-            "centre": self.centre.tolist(),
-            "bounds": self.bounds.tolist(),
+            "heads": len(about),
+            "head": {"channels": head.channels, "width": head.width, "blocks": head.num_blocks},
+            "chunks": about,
             "encoder": self.encoder,
             "encoder_hash": self.encoder_hash,
             "map_frame": self.map_frame,
@@ -84,61 +117,140 @@ class SceneMap:
         write_tensor_file(path, tensors, FORMAT, FORMAT_VERSION, {"map": json.dumps(header)})
 
     @staticmethod
-    def load(path: Path) -> SceneMap:
-        """Read a map file. Raises MapError when it is missing, foreign, damaged or newer."""
+    def load(path: Path, chunks: Collection[int] | None = None) -> SceneMap:
+        """Read a map file, or only the chunks with the given numbers.
+
+        A damaged chunk is left out, and `missing` says so. Raises MapError when the file is missing,
+        foreign, damaged or newer, or when no chunk can be used.
+        """
         path = Path(path)
-        tensors, strings = read_tensor_file(path, FORMAT, FORMAT_VERSION)
-        header = _parse(path, strings)
-        try:
-            shape = header["head"]
-            head = Head(shape["channels"], shape["width"], shape["blocks"])
-            head.load_state_dict(
-                {k.removeprefix("head.0."): v.float() for k, v in tensors.items() if k.startswith("head.")}
-            )
-            points, grey = tensors["cloud.points"], tensors["cloud.grey"]
-        except (KeyError, RuntimeError) as error:
-            raise MapError(f"{path}: damaged ace_ros map: {error}") from error
-        if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
-            raise MapError(f"{path}: damaged ace_ros map: its cloud is {tuple(points.shape)}")
-        drive = tensors.get("drive")
-        if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
-            raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
-        if not all(torch.isfinite(v).all() for v in head.state_dict().values()):
-            raise MapError(f"{path}: damaged ace_ros map: weights that are not finite numbers")
+        header = read_map_header(path)
+        numbers = sorted(range(header["heads"]) if chunks is None else set(chunks))
+        if not set(numbers) <= set(range(header["heads"])):
+            raise MapError(f"{path}: has {header['heads']} chunks, no number {numbers[-1]}")
+        prefixes = tuple(f"{part}.{n}." for n in numbers for part in ("head", "cloud"))
+        tensors, _ = read_tensor_file(
+            path, FORMAT, FORMAT_VERSION, lambda name: name.startswith((*prefixes, DRIVE, SIGNATURE))
+        )
+        drive = _checked_drive(path, tensors.pop(DRIVE, None))
+        signature = _checked_signature(path, tensors.pop(SIGNATURE, no_signature()))
+        found, missing = [], {}
+        for number in numbers:
+            try:
+                found.append(_chunk(number, tensors, header))
+            except MapError as error:
+                missing[number] = str(error)
+                logger.warning("%s: %s", path, error)
+        if not found:
+            raise MapError(f"{path}: damaged ace_ros map: {'; '.join(missing.values()) or 'no chunk'}")
         return SceneMap(
-            head=head.eval().requires_grad_(False),
-            centre=torch.tensor(header["centre"], dtype=torch.float64),
-            bounds=torch.tensor(header["bounds"], dtype=torch.float64),
-            cloud_points=points.float(),
-            cloud_grey=grey,
+            chunks=tuple(found),
             encoder=header["encoder"],
             encoder_hash=header["encoder_hash"],
             map_frame=header["map_frame"],
             created=header["created"],
             training=header["training"],
+            missing=missing,
             grade=header["grade"],
             drive=drive,
+            signature=signature,
         )
 
 
 def read_map_header(path: Path) -> dict[str, Any]:
-    """Return what a map file says of itself, without reading its weights. Raises MapError."""
-    return _parse(Path(path), read_header(Path(path), FORMAT, FORMAT_VERSION))
+    """Return what a map file says of itself, without reading its weights. Raises MapError.
+
+    `bounds` are added: the least and greatest corner of all chunks.
+    """
+    header = _parse(Path(path), read_header(Path(path), FORMAT, FORMAT_VERSION))
+    bounds = [about["bounds"] for about in header["chunks"] if "missing" not in about]
+    header["bounds"] = [
+        [function(values) for values in zip(*(b[corner] for b in bounds), strict=True)]
+        for corner, function in enumerate((min, max))
+    ]
+    return header
+
+
+def _chunk_tensors(number: int, chunk: Chunk) -> dict[str, Tensor]:
+    # Only weights are halved. The centre stays float64 in the header: half precision would
+    # round it to half a metre at one kilometre and overflow in UTM coordinates.
+    tensors = {f"head.{number}.{k}": v.half() for k, v in chunk.head.state_dict().items()}
+    tensors[f"cloud.{number}.points"] = chunk.cloud_points.float()
+    tensors[f"cloud.{number}.grey"] = chunk.cloud_grey
+    return tensors
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    """Return a checksum of the contents of tensors, which finds accidents, not attacks."""
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(tensors[name].cpu().contiguous().numpy().tobytes(), checksum)
+    return checksum
+
+
+def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> Chunk:
+    """Return a chunk of a file; raises MapError without the file's name when it is damaged."""
+    about, shape = header["chunks"][number], header["head"]
+    if "missing" in about:
+        raise MapError(f"chunk {number}: {about['missing']}")
+    own = {k: v for k, v in tensors.items() if k.split(".")[1] == str(number)}
+    with torch.device("meta"):  # a header may ask for more memory than there is
+        head = Head(shape["channels"], shape["width"], shape["blocks"])
+    prefix = f"head.{number}."
+    weights = {k.removeprefix(prefix): v.float() for k, v in own.items() if k.startswith(prefix)}
+    try:
+        head.load_state_dict(weights, assign=True)
+        points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
+    except (KeyError, RuntimeError) as error:
+        raise MapError(f"chunk {number}: {error}") from error
+    if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
+        raise MapError(f"chunk {number}: its cloud is {tuple(points.shape)}")
+    if not all(torch.isfinite(v).all() for v in weights.values()):
+        raise MapError(f"chunk {number}: weights that are not finite numbers")
+    if _checksum(own) != about["crc32"]:
+        raise MapError(f"chunk {number}: its contents have changed since they were written")
+    return Chunk(
+        head=head.eval().requires_grad_(False),
+        centre=torch.tensor(about["centre"], dtype=torch.float64),
+        bounds=torch.tensor(about["bounds"], dtype=torch.float64),
+        cloud_points=points.float(),
+        cloud_grey=grey,
+    )
+
+
+def _checked_drive(path: Path, drive: Tensor | None) -> Tensor | None:
+    if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
+        raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
+    return drive
+
+
+def _checked_signature(path: Path, signature: Tensor) -> Tensor:
+    if signature.dim() != 2 or signature.shape[1] != SIGNATURE_SIZE or len(signature) > MAX_SIGNATURES:
+        raise MapError(f"{path}: damaged ace_ros map: its signature is {tuple(signature.shape)}")
+    if not torch.isfinite(signature).all():
+        raise MapError(f"{path}: damaged ace_ros map: a signature that is not finite numbers")
+    return signature.half()
 
 
 def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:
+    version = int(strings["format_version"])
+    if version < FORMAT_VERSION:
+        raise MapError(
+            f"{path}: written in format version {version}, this ace_ros reads {FORMAT_VERSION}; "
+            "train the map again"
+        )
     try:
         header = json.loads(strings["map"])
-        shape = header["head"]
+        shape, chunks = header["head"], header["chunks"]
         checks = (
-            header["heads"] == 1,
             0 < int(shape["channels"]) <= MAX_CHANNELS,
             0 < int(shape["width"]) <= MAX_WIDTH,
             0 <= int(shape["blocks"]) <= MAX_BLOCKS,
-            len(header["centre"]) == 3 and all(math.isfinite(x) for x in header["centre"]),
-            len(header["bounds"]) == 2 and all(len(corner) == 3 for corner in header["bounds"]),
+            0 < header["heads"] == len(chunks) <= MAX_CHUNKS,
+            all(isinstance(c["missing"], str) if "missing" in c else _is_placed(c) for c in chunks),
+            not all("missing" in c for c in chunks),
             isinstance(header["training"], dict),
-            _is_grade(header.setdefault("grade", {})),  # maps of the first versions have none
+            _is_grade(header["grade"]),
             all(isinstance(header[k], str) for k in ("encoder", "encoder_hash", "map_frame", "created")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -146,6 +258,13 @@ def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:
     if not all(checks):
         raise MapError(f"{path}: damaged ace_ros map: header values out of range")
     return dict(header)
+
+
+def _is_placed(about: dict[str, Any]) -> bool:
+    """Return whether a chunk's entry in the header says where it lies."""
+    vectors = [about["centre"], *about["bounds"]]
+    finite = all(len(v) == 3 and all(math.isfinite(x) for x in v) for v in vectors)
+    return finite and len(vectors) == 3 and isinstance(about["crc32"], int)
 
 
 def _is_grade(grade: Any) -> bool:

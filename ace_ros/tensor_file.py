@@ -11,10 +11,11 @@ import json
 import os
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from ace_ros.errors import MapError
@@ -51,14 +52,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def read_tensor_file(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensor_file(
+    path: Path, kind: str, version: int, wanted: Callable[[str], bool] = lambda name: True
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return (tensors, header) of a file that `write_tensor_file` wrote.
 
-    Raises MapError with one sentence when the file is missing, foreign, truncated or newer.
+    Only tensors whose names are `wanted` are read. Raises MapError with one sentence when the file
+    is missing, foreign, truncated or newer.
     """
     header = read_header(path, kind, version)
     try:
-        return load(path.read_bytes()), header
+        with safe_open(path, "pt") as file:
+            # Copies, because the file may change under what is mapped into memory.
+            return {k: file.get_tensor(k).clone() for k in file.keys() if wanted(k)}, header  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise MapError(f"{path}: damaged or truncated {kind}: {error}") from error
 

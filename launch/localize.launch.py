@@ -14,7 +14,7 @@ from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
-    "map": ("", "plain name of a map, or a file; empty: none until /ace/load_map is called"),
+    "map": ("", "plain name of a map or atlas, or its path; empty: none until /ace/load_map is called"),
     "image": ("/camera/image_raw", "topic of the images; IMAGE/compressed with image_transport compressed"),
     "camera_info": ("/camera/camera_info", "topic of the camera's calibration"),
     "params_file": (

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch.nn import functional as F
+
+from ace_ros.network.signature import SIZE
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.progress import Progress
 from ace_ros.training.trainer import TrainingReport
@@ -26,3 +31,13 @@ class Trained:
     scene_map: SceneMap
     report: TrainingReport
     progress: list[Progress]
+
+
+def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:
+    """Return a map of a place that looks otherwise: of the same size, with other weights."""
+    torch.manual_seed(seed)
+    (chunk,) = scene_map.chunks
+    head = copy.deepcopy(chunk.head)
+    head.load_state_dict({k: torch.randn_like(v) / max(v.shape) ** 0.5 for k, v in head.state_dict().items()})
+    signature = F.normalize(torch.randn(16, SIZE), dim=1).half()
+    return replace(scene_map, chunks=(replace(chunk, head=head),), signature=signature)

@@ -16,14 +16,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ace_ros"
 # Every module or folder of the package, and what it may import of the others. Arrows point one way.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"config", "geometry", "tensor_file"},
+    {"config", "geometry", "names", "tensor_file"},
     {"pnp", "network", "data"},
     {"scene_map"},
     {"relocalizer"},
     {"training"},
-    {"plots", "progress"},
+    {"atlas", "plots", "progress"},
     {"evaluate"},
     {"commands", "demo_report"},
+    {"atlas_commands"},
     {"cli", "nodes"},
     {"__main__"},
 ]
@@ -111,9 +112,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_core_imports_without_optional_packages() -> None:
     code = """
 import sys
-for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib"):
+for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib", "ray"):
     sys.modules[name] = None  # importing it now raises ImportError
 import ace_ros.cli, ace_ros.relocalizer, ace_ros.evaluate, ace_ros.progress
-import ace_ros.training.trainer, ace_ros.data.scene, ace_ros.data.recorder, ace_ros.pnp
+import ace_ros.training.trainer, ace_ros.training.chunks, ace_ros.pnp
+import ace_ros.data.scene, ace_ros.data.recorder
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -103,6 +103,26 @@ def test_progress_lines_are_json_and_end_with_the_result(simulated_scene: Path, 
     assert events[-1]["event"] == "result" and Path(events[-1]["map"]) == tmp_path / "m.safetensors"
 
 
+def test_a_place_in_chunks_is_one_map(simulated_scene: Path, tmp_path: Path) -> None:
+    path = tmp_path / "place.safetensors"
+    done = run("map", simulated_scene, "-o", path, "--time-budget", 2, "--chunks", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert (made["chunks"], made["missing_chunks"], made["frames"]) == (2, {}, 24)
+    assert made["train_s"] >= 4.0 and "100 %" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert json.loads(run("info", path, "--json").stdout)["heads"] == 2
+    assert "chunk 1: centre" in run("info", path).stdout
+    data = bytearray(path.read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    begin, _ = json.loads(data[8 : 8 + length])["head.1.entry.weight"]["data_offsets"]
+    data[8 + length + begin + 1] ^= 0x02
+    path.write_bytes(data)
+    done = run("eval", simulated_scene, path, "--json", "--device", "cpu")
+    assert done.returncode == 0 and "changed since" in done.stderr
+    assert "cannot be split into 7 chunks" in refused("map", simulated_scene, "-o", path, "--chunks", 7)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_leaves_no_map(
     simulated_scene: Path, tmp_path: Path, stop: signal.Signals
@@ -141,7 +161,7 @@ def test_maps_that_cannot_be_used_are_refused_in_one_sentence(trained: Trained, 
     assert not (tmp_path / "executed").exists()
     bad.write_bytes(trained.map_path.read_bytes()[:-1000])
     assert "truncated" in refused("eval", trained.scene, bad)
-    bad.write_bytes(trained.map_path.read_bytes().replace(b'"format_version":"1"', b'"format_version":"9"'))
+    bad.write_bytes(trained.map_path.read_bytes().replace(b'"format_version":"2"', b'"format_version":"9"'))
     assert "format version '9'" in refused("eval", trained.scene, bad)
     assert "cannot be read" in refused("info", tmp_path / "nowhere.safetensors")
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder
 from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.trainer import train_map
 from support import SMALL, Trained
 
@@ -124,10 +127,72 @@ def test_any_module_can_be_the_encoder(trained: Trained) -> None:
     encoder = LoadedEncoder(Patches().eval(), card, "0123")
     config = override(training_preset("fast"), {**SMALL, "steps": 5})
     scene_map, _ = train_map(load_scene(trained.scene), config, "cpu", encoder=encoder)
-    assert (scene_map.encoder, scene_map.encoder_hash, scene_map.head.channels) == ("patches", "0123", 4)
+    channels = scene_map.chunks[0].head.channels
+    assert (scene_map.encoder, scene_map.encoder_hash, channels) == ("patches", "0123", 4)
     frame = load_scene(trained.scene).frames[0]
     relocalizer = Relocalizer(scene_map, device="cpu", encoder=encoder)
     seen = relocalizer.predict(read_grey(frame.image_path), frame.camera)
     assert torch.isfinite(seen.points).all()
     with pytest.raises(MapError, match="no encoder 'patches' ships"):
         Relocalizer(scene_map, device="cpu")
+
+
+def spoiled(chunk: Chunk, noise: float, seed: int) -> Chunk:
+    """Return a chunk whose head knows the place less well, or with much noise not at all."""
+    head = copy.deepcopy(chunk.head)
+    generator = torch.Generator().manual_seed(seed)
+    for weight in head.parameters():
+        weight += noise * weight.std() * torch.randn(weight.shape, generator=generator)
+    shift = torch.tensor([100.0 * seed, 0.0, 0.0], dtype=torch.float64)
+    return replace(chunk, head=head, centre=chunk.centre + shift, bounds=chunk.bounds + shift)
+
+
+@pytest.fixture(scope="module")
+def ensemble(trained: Trained) -> SceneMap:
+    """Return a place of five chunks, of which number 3 knows the trained scene best."""
+    scene_map = SceneMap.load(trained.map_path)
+    noise = (3.0, 0.15, 3.0, 0.0, 0.3)
+    chunks = tuple(spoiled(scene_map.chunks[0], n, seed) for seed, n in enumerate(noise))
+    return replace(scene_map, chunks=chunks)
+
+
+def test_an_ensemble_answers_as_the_best_of_its_chunks_alone(ensemble: SceneMap, trained: Trained) -> None:
+    together = Relocalizer(ensemble, device="cpu")
+    alone = [Relocalizer(replace(ensemble, chunks=(c,)), device="cpu") for c in ensemble.chunks]
+    frames = load_scene(trained.scene, "test").frames
+    localized = 0
+    for frame in frames:
+        image = read_grey(frame.image_path)
+        found = together.localize(image, frame.camera)
+        each = [r.localize(image, frame.camera) for r in alone]
+        best = max(each, key=lambda p: (bool(p.ok[0]), int(p.inliers.sum())))
+        assert bool(found.ok[0]) == bool(best.ok[0])
+        if bool(found.ok[0]):
+            localized += 1
+            torch.testing.assert_close(found.T_map_camera, best.T_map_camera, atol=2e-3, rtol=0)
+            assert abs(int(found.inliers.sum()) - int(best.inliers.sum())) < 10
+            assert 290.0 < float(found.T_map_camera[0, 0, 3]) < 310.0  # chunk 3 lies 300 m away
+    assert localized >= 5
+
+
+def test_a_batch_of_images_answers_as_its_images_alone(ensemble: SceneMap, trained: Trained) -> None:
+    relocalizer = Relocalizer(ensemble, device="cpu")
+    frames = load_scene(trained.scene).frames[5:8]
+    images = np.stack([read_grey(f.image_path) for f in frames])
+    images[1] = 0  # nothing there: no chunk, but it has its row
+    batch = relocalizer.localize(images, frames[0].camera)
+    assert batch.ok.tolist() == [True, False, True]
+    assert batch.inliers.shape[0] == 3
+    for row in (0, 2):
+        single = relocalizer.localize(images[row], frames[0].camera)
+        torch.testing.assert_close(batch.T_map_camera[row], single.T_map_camera[0], atol=0.02, rtol=0)
+
+
+def test_without_one_of_its_chunks_a_map_still_localizes_there_by_the_others(
+    ensemble: SceneMap, trained: Trained
+) -> None:
+    chunks = tuple(c for n, c in enumerate(ensemble.chunks) if n != 3)
+    relocalizer = Relocalizer(replace(ensemble, chunks=chunks, missing={3: "damaged"}), device="cpu")
+    frame = load_scene(trained.scene).frames[5]
+    found = relocalizer.localize(read_grey(frame.image_path), frame.camera)
+    assert bool(found.ok[0]) and 90.0 < float(found.T_map_camera[0, 0, 3]) < 110.0

@@ -16,25 +16,42 @@ from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
-from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SceneMap, read_map_header
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SIGNATURE, Chunk, SceneMap, read_map_header
 from ace_ros.tensor_file import read_header, write_atomically
+
+
+def a_chunk(at: float = 0.0) -> Chunk:
+    """Return an untrained chunk at a place in a map projection, shifted by `at` metres."""
+    centre = torch.tensor([500_000.123456789 + at, 5_400_000.987654321, 231.5], dtype=torch.float64)
+    return Chunk(
+        head=Head(16, 32, 1).eval().requires_grad_(False),
+        centre=centre,
+        bounds=torch.stack([centre - 10.0, centre + 10.0]),
+        cloud_points=torch.randn(50, 3),
+        cloud_grey=torch.arange(50, dtype=torch.uint8),
+    )
 
 
 @pytest.fixture
 def scene_map() -> SceneMap:
     torch.manual_seed(0)
     return SceneMap(
-        head=Head(16, 32, 1).eval().requires_grad_(False),
-        centre=torch.tensor([500_000.123456789, 5_400_000.987654321, 231.5], dtype=torch.float64),
-        bounds=torch.tensor([[499_990.0, 5_399_990.0, 230.0], [500_010.0, 5_400_010.0, 235.0]]).double(),
-        cloud_points=torch.randn(50, 3),
-        cloud_grey=torch.arange(50, dtype=torch.uint8),
+        chunks=(a_chunk(),),
         encoder="lite",
         encoder_hash="0123456789abcdef",
         map_frame="floor_2",
         created="2026-01-01T00:00:00+00:00",
         training={"steps": 12, "median_error_px": 1.5},
     )
+
+
+@pytest.fixture
+def ensemble(scene_map: SceneMap, tmp_path: Path) -> Path:
+    """Return the file of a place of four chunks."""
+    chunks = tuple(a_chunk(20.0 * number) for number in range(4))
+    replace(scene_map, chunks=chunks).save(tmp_path / "place.safetensors")
+    return tmp_path / "place.safetensors"
 
 
 @pytest.fixture
@@ -46,15 +63,41 @@ def path(scene_map: SceneMap, tmp_path: Path) -> Path:
 def test_a_saved_map_gives_the_same_points_to_half_precision(scene_map: SceneMap, path: Path) -> None:
     loaded = SceneMap.load(path)
     features = torch.randn(100, 16)
-    torch.testing.assert_close(loaded.head(features), scene_map.head(features), atol=2e-3, rtol=2e-3)
+    heads = loaded.chunks[0].head, scene_map.chunks[0].head
+    torch.testing.assert_close(heads[0](features), heads[1](features), atol=2e-3, rtol=2e-3)
     for name in ("encoder", "encoder_hash", "map_frame", "created", "training"):
         assert getattr(loaded, name) == getattr(scene_map, name)
 
 
 def test_coordinates_of_a_map_projection_keep_their_precision(scene_map: SceneMap, path: Path) -> None:
     loaded = SceneMap.load(path)
-    assert torch.equal(loaded.centre, scene_map.centre)
+    assert torch.equal(loaded.chunks[0].centre, scene_map.chunks[0].centre)
+    assert torch.equal(loaded.bounds, scene_map.bounds)
     np.testing.assert_allclose(loaded.cloud()[0], scene_map.cloud()[0], atol=1e-6)
+
+
+def test_the_signature_is_kept(scene_map: SceneMap, tmp_path: Path) -> None:
+    signature = torch.randn(5, SIGNATURE_SIZE).half()
+    path = tmp_path / "seen.safetensors"
+    replace(scene_map, signature=signature).save(path)
+    assert torch.equal(SceneMap.load(path).signature, signature)
+
+
+def test_a_map_from_before_there_were_signatures_has_none(path: Path) -> None:
+    tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
+    del tensors[SIGNATURE]
+    save_file(tensors, path, header)
+    assert SceneMap.load(path).signature.shape == (0, SIGNATURE_SIZE)
+
+
+@pytest.mark.parametrize(
+    "signature", [torch.zeros(3, 7), torch.zeros(3), torch.full((1, SIGNATURE_SIZE), torch.nan)]
+)
+def test_a_damaged_signature_is_refused(path: Path, signature: torch.Tensor) -> None:
+    tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
+    save_file({**tensors, SIGNATURE: signature.half()}, path, header)
+    with pytest.raises(MapError, match="signature"):
+        SceneMap.load(path)
 
 
 def test_the_header_is_read_without_the_weights(path: Path) -> None:
@@ -83,6 +126,12 @@ def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
 def test_a_newer_format_is_refused_by_its_number(path: Path) -> None:
     change_header(path, format_version=str(FORMAT_VERSION + 1))
     with pytest.raises(MapError, match=f"version '{FORMAT_VERSION + 1}', this ace_ros reads up to"):
+        SceneMap.load(path)
+
+
+def test_an_older_format_is_refused_with_what_to_do(path: Path) -> None:
+    change_header(path, format_version="1")
+    with pytest.raises(MapError, match="version 1, this ace_ros reads 2; train the map again"):
         SceneMap.load(path)
 
 
@@ -127,8 +176,13 @@ def test_a_pickle_is_refused_and_never_executed(tmp_path: Path, writer: str) -> 
         {"head": {"channels": 16, "width": 64, "blocks": 1}},
         {"head": None},
         {"heads": 7},
-        {"centre": [0.0, 0.0]},
-        {"centre": [0.0, float("nan"), 0.0]},
+        {"heads": 0, "chunks": []},
+        {"chunks": [{"centre": [0.0, 0.0], "bounds": [[0.0] * 3] * 2, "crc32": 0}]},
+        {"chunks": [{"centre": [0.0, float("nan"), 0.0], "bounds": [[0.0] * 3] * 2, "crc32": 0}]},
+        {"chunks": [{"centre": [0.0] * 3, "bounds": [[0.0] * 3] * 3, "crc32": 0}]},
+        {"chunks": [{"centre": [0.0] * 3, "bounds": [[0.0] * 3] * 2}]},
+        {"chunks": [{"missing": "all there is"}]},
+        {"chunks": ["none"]},
         {"training": "none"},
         {"encoder": 3},
     ],
@@ -140,7 +194,7 @@ def test_a_header_that_does_not_fit_is_refused(path: Path, changes: dict) -> Non
 
 
 def test_weights_that_are_no_numbers_are_refused(scene_map: SceneMap, path: Path) -> None:
-    scene_map.head.output.bias[0] = float("nan")
+    scene_map.chunks[0].head.output.bias[0] = float("nan")
     scene_map.save(path)
     with pytest.raises(MapError, match="not finite"):
         SceneMap.load(path)
@@ -179,3 +233,69 @@ def test_a_map_belongs_to_its_encoder(scene_map: SceneMap) -> None:
         Relocalizer(scene_map, device="cpu")
     with pytest.raises(MapError, match="no encoder .no_such_encoder. ships"):
         Relocalizer(replace(scene_map, encoder="no_such_encoder"), device="cpu")
+
+
+def test_chunks_keep_their_places_and_weights(ensemble: Path) -> None:
+    loaded = SceneMap.load(ensemble)
+    assert len(loaded.chunks) == 4 and loaded.missing == {}
+    offsets = [float(c.centre[0] - loaded.chunks[0].centre[0]) for c in loaded.chunks]
+    assert offsets == pytest.approx([0.0, 20.0, 40.0, 60.0])
+    assert float(loaded.bounds[1, 0] - loaded.bounds[0, 0]) == pytest.approx(80.0)
+    assert len(loaded.cloud()[0]) == len(loaded.cloud()[1]) == 200
+    header = read_map_header(ensemble)
+    assert header["heads"] == 4 and header["bounds"] == loaded.bounds.tolist()
+
+
+def test_only_the_wanted_chunks_are_read(ensemble: Path) -> None:
+    everything = SceneMap.load(ensemble)
+    some = SceneMap.load(ensemble, chunks=[3, 1])
+    assert some.missing == {}
+    for chunk, number in zip(some.chunks, (1, 3), strict=True):
+        assert torch.equal(chunk.centre, everything.chunks[number].centre)
+        assert torch.equal(chunk.head.output.weight, everything.chunks[number].head.output.weight)
+    with pytest.raises(MapError, match="has 4 chunks, no number 4"):
+        SceneMap.load(ensemble, chunks=[0, 4])
+
+
+def damage(path: Path, kind: str, number: int) -> str:
+    """Damage one chunk of a map file; return a word of what should be said about it."""
+    tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
+    name = f"head.{number}.output.weight"
+    if kind == "bits":  # not as safetensors would write them, but as a disk would change them
+        data = bytearray(path.read_bytes())
+        at = data.find(tensors[name].numpy().tobytes())
+        data[at + 7] ^= 0x10
+        path.write_bytes(data)
+        return "changed since"
+    if kind == "missing":
+        del tensors[name]
+    elif kind == "shape":
+        tensors[name] = tensors[name][:, :-1].contiguous()
+    else:
+        tensors[name][0, 0] = float("nan")
+    save_file(tensors, path, header)
+    return {"missing": "Missing key", "shape": "size mismatch", "nan": "not finite"}[kind]
+
+
+@pytest.mark.parametrize("kind", ["bits", "missing", "shape", "nan"])
+def test_a_damaged_chunk_leaves_the_others_usable(ensemble: Path, kind: str) -> None:
+    before = SceneMap.load(ensemble)
+    said = damage(ensemble, kind, 2)
+    loaded = SceneMap.load(ensemble)
+    assert list(loaded.missing) == [2] and said in loaded.missing[2] and "chunk 2" in loaded.missing[2]
+    assert [float(c.centre[0]) for c in loaded.chunks] == [
+        float(before.chunks[n].centre[0]) for n in (0, 1, 3)
+    ]
+    assert SceneMap.load(ensemble, chunks=[0, 3]).missing == {}
+    with pytest.raises(MapError, match="damaged ace_ros map: chunk 2"):
+        SceneMap.load(ensemble, chunks=[2])
+
+
+def test_a_chunk_that_could_not_be_trained_stays_missing_in_the_file(ensemble: Path) -> None:
+    whole = SceneMap.load(ensemble)
+    without = replace(whole, chunks=whole.chunks[:1] + whole.chunks[2:], missing={1: "training diverged"})
+    without.save(ensemble)
+    loaded = SceneMap.load(ensemble)
+    assert loaded.missing == {1: "chunk 1: training diverged"}
+    assert [float(c.centre[0]) for c in loaded.chunks] == [float(c.centre[0]) for c in without.chunks]
+    assert read_map_header(ensemble)["heads"] == 4

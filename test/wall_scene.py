@@ -62,9 +62,11 @@ def photograph(wall: np.ndarray, T_map_camera: np.ndarray) -> np.ndarray:
     return cv2.warpPerspective(wall, K @ in_camera, SIZE, flags=cv2.INTER_AREA)
 
 
-def write_wall_scene(folder: Path, frames: int = 16, test_frames: int = 6) -> None:
+def write_wall_scene(
+    folder: Path, frames: int = 16, test_frames: int = 6, wall: np.ndarray | None = None
+) -> None:
     """Write a scene folder with train/, one loop, and test/, places between those of the loop."""
-    wall = paint(seed=5)
+    wall = paint(seed=5) if wall is None else wall
     for split, count, shift in (("train", frames, 0.0), ("test", test_frames, 0.5)):
         for part in ("rgb", "poses", "calibration"):
             (folder / split / part).mkdir(parents=True)

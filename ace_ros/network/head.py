@@ -38,9 +38,7 @@ class Head(nn.Module):
         x = self.exit(x)
         with torch.autocast(x.device.type, enabled=False):
             # A half-precision last layer would quantise a point at 5 m to 2 cm.
-            xyzh = self.output(x.float())
-            h = (F.softplus(xyzh[..., 3:], beta=SOFTPLUS_BETA) + MIN_H).clamp(max=MAX_H)
-            return xyzh[..., :3] / h
+            return points_of(self.output(x.float()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """Return the square weights between entry and output."""
@@ -52,6 +50,12 @@ class Head(nn.Module):
         """Multiply all points that the head returns by a factor."""
         self.output.weight[:3] *= factor
         self.output.bias[:3] *= factor
+
+
+def points_of(xyzh: Tensor) -> Tensor:
+    """Return the points (..., 3) of a head's homogeneous output (..., 4)."""
+    h = (F.softplus(xyzh[..., 3:], beta=SOFTPLUS_BETA) + MIN_H).clamp(max=MAX_H)
+    return xyzh[..., :3] / h
 
 
 def _block(width: int) -> nn.Sequential:

@@ -15,6 +15,13 @@ def network_size(width: int, height: int) -> tuple[int, int]:
     return round(width * scale), round(height * scale)
 
 
+def network_batch(images: np.ndarray, stride: int) -> np.ndarray:
+    """Return grey images (B, H, W) as the encoder sees them: resized, whole cells of `stride`."""
+    size = network_size(images.shape[2], images.shape[1])
+    width, height = (n // stride * stride for n in size)
+    return np.stack([resize_image(image, size)[:height, :width] for image in images])
+
+
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return an image (H, W) resized to (width, height), averaging when it gets smaller."""
     if (image.shape[1], image.shape[0]) == size:

@@ -42,15 +42,22 @@ def usable_cores() -> int:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Return the autocast context for network layers on a device.
+    """Return the autocast context for network layers on a device. Geometry never runs inside it."""
+    fast = layer_type(device)
+    if fast == torch.float32:
+        return torch.autocast(device.type, torch.bfloat16, enabled=False)
+    return torch.autocast(device.type, fast)
+
+
+def layer_type(device: torch.device) -> torch.dtype:
+    """Return the type of numbers that network layers work with on a device.
 
     bfloat16 where the processor multiplies it (three times faster than float32 on CPUs that do),
-    float16 on GPUs that do not, float32 on other CPUs. Geometry never runs inside it.
+    float16 on GPUs that do not, float32 on other CPUs.
     """
     if device.type == "cuda":
-        fast = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast("cuda", fast)
-    return torch.autocast("cpu", torch.bfloat16, enabled=_cpu_multiplies_bfloat16())
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -32,9 +32,9 @@ from ace_ros.nodes.conversions import (
 )
 from ace_ros.nodes.debug_image import draw_cells
 from ace_ros.nodes.images import fill_image, image_array, to_bgr
-from ace_ros.nodes.map_loading import LoadedMap, MapNotFoundError, load_map
+from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
 from ace_ros.nodes.newest_worker import NewestWorker
-from ace_ros.nodes.options import LocalizerConfig, RansacConfig
+from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
 from ace_ros.nodes.publishing import LATCHED, NEWEST_SENSOR, publish, subscribe_camera
@@ -45,13 +45,6 @@ from ace_ros.pnp import Reason
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus
-SENTENCES = {
-    Reason.TOO_FEW_POINTS: "too few usable points in the image",
-    Reason.NO_HYPOTHESIS: "no pose explains the image",
-    Reason.TOO_FEW_INLIERS: "too little of the image agrees with a pose",
-    Reason.TOO_CONCENTRATED: "what agrees with a pose covers too little of the image",
-}
-
 
 class NotLocalized(Exception):
     """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
@@ -66,13 +59,14 @@ class Localizer(Node):
 
     def __init__(self) -> None:
         super().__init__("localizer", automatically_declare_parameters_from_overrides=True)
-        self._parameters_of = Parameters(self, LocalizerConfig, RansacConfig)
+        self._parameters_of = Parameters(self, LocalizerConfig, RansacConfig, AtlasConfig)
         config = self.config
         limit_threads(config.threads)
         self._storage = Storage(config.data_dir)
-        self._map: LoadedMap | None = None
+        self._map: SingleMap | AtlasMap | None = None
         self._tracker = Tracker()
         self._published_state = -1
+        self._cloud_of = ""  # the place whose cloud was published
         self._loss = ""
         self._newest_result = (0.0, Status.REASON_NONE, "")  # time of receiving, reason, message
         self._result_arrived = threading.Condition()
@@ -80,7 +74,7 @@ class Localizer(Node):
         self._make_publishers()
         self._tf = TfTree(self, self._on_jump)
         self._worker = NewestWorker(self._work)
-        self._load_at_start(config.map)
+        self._load_at_start(config.map, config.place)
         services = ReentrantCallbackGroup()  # relocalize waits for an image
         self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
         self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
@@ -107,39 +101,48 @@ class Localizer(Node):
 
     # Maps
 
-    def _load_at_start(self, name: str) -> None:
+    def _load_at_start(self, name: str, place: str) -> None:
         message = "no map is loaded; call load_map or set the parameter map"
         if name:
-            result, message = self._load(name)
+            result, message = self._load(name, place)
             if result == LoadMap.Response.SUCCESS:
                 return
             self.get_logger().error(message)
         self._publish_status(self._new_status(Status.REASON_NO_MAP, message))
 
-    def _load(self, name: str) -> tuple[int, str]:
+    def _load(self, name: str, place: str) -> tuple[int, str]:
         """Load a map and use it from now on; return a result code of LoadMap and a sentence."""
         try:
-            ransac, config = self._parameters_of[RansacConfig], self.config
-            loaded = load_map(self._storage, name, ransac, config.device, config.encoder)
+            ransac, atlas = self._parameters_of[RansacConfig], self._parameters_of[AtlasConfig]
+            config = self.config
+            loaded = load_map(
+                self._storage, name, place, ransac, atlas, config.device, config.encoder
+            )
         except MapNotFoundError as error:
             return LoadMap.Response.NOT_FOUND, str(error)
         except AceError as error:
             return LoadMap.Response.INVALID_MAP, str(error)
         self._map = loaded
         self._tracker.restart()
-        cloud = PointCloud2()
-        cloud.header.frame_id = loaded.frame
-        cloud.header.stamp = self.get_clock().now().to_msg()
-        fill_cloud(cloud, PointField, *loaded.relocalizer.scene_map.cloud())
-        publish(self, self._cloud_publisher, cloud)
+        if isinstance(loaded, SingleMap):
+            self._publish_cloud(loaded, loaded.place, loaded.frame)
+        self._cloud_of = loaded.place
         message = f"map {loaded.name!r} is loaded; looking for the robot"
         self._publish_status(self._new_status(Status.REASON_NONE, message))
         return LoadMap.Response.SUCCESS, message
 
+    def _publish_cloud(self, loaded: SingleMap | AtlasMap, place: str, frame: str) -> None:
+        cloud = PointCloud2()
+        cloud.header.frame_id = frame
+        cloud.header.stamp = self.get_clock().now().to_msg()
+        fill_cloud(cloud, PointField, *loaded.cloud(place))
+        publish(self, self._cloud_publisher, cloud)
+
     def _on_load_map(self, request: Any, response: Any) -> Any:
-        response.result, response.message = self._load(request.map)
+        response.result, response.message = self._load(request.map, request.place)
         response.success = response.result == LoadMap.Response.SUCCESS
         response.map_frame = self._map.frame if self._map else ""
+        response.place = self._map.place if self._map else ""
         return response
 
     # Images
@@ -155,7 +158,6 @@ class Localizer(Node):
         status.header.stamp = message.header.stamp
         try:
             self._localize(message, received, epoch, status)
-            status.message = f"localized: {100 * status.inlier_share:.0f} % of the image agrees"
         except NotLocalized as error:
             status.reason, status.message = error.reason, str(error)
         except Exception as error:  # an image must not end the thread: the next one may be fine
@@ -171,34 +173,35 @@ class Localizer(Node):
             self._result_arrived.notify_all()
 
     def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
-        """Localize one image and publish what it gives; raises NotLocalized."""
+        """Localize one image, publish what it gives and say so in the status; raises NotLocalized."""
         loaded, stamp = self._map, stamp_ns(message.header.stamp)
         if stamp == 0:
             raise NotLocalized(Status.REASON_BAD_IMAGE, "the image has no time stamp")
         image, camera = self._read(message)
-        loaded.relocalizer.ransac = self._parameters_of[RansacConfig]
-        found = loaded.relocalizer.predict(image, camera)
-        poses = loaded.relocalizer.solve(found)
-        inliers = poses.inliers[0].cpu()
-        status.points, status.inliers = len(inliers), int(inliers.sum())
+        _, before = self._tracker.accepted
+        found = loaded.localize(image, camera, self._parameters_of[RansacConfig], before)
+        status.points, status.inliers = len(found.inliers), int(found.inliers.sum())
         status.inlier_share = status.inliers / max(status.points, 1)
         status.latency_ms = 1e3 * (time.monotonic() - received)
-        self._publish_debug_image(message, image, found.pixels, inliers, status)
-        if not bool(poses.ok[0]):
-            reason = Reason(int(poses.reason[0]))
-            raise NotLocalized(int(reason), SENTENCES[reason])
-        T_map_camera = poses.T_map_camera[0].cpu()
+        self._publish_debug_image(message, image, found.pixels, found.inliers, status)
+        if found.reason is not Reason.NONE:
+            raise NotLocalized(int(found.reason), found.message)
+        T_map_camera = found.T_map_camera
         frame = self.config.camera_frame or message.header.frame_id
         T_camera_base, T_odom_camera = self._transforms(frame, stamp)
         T_map_base = T_map_camera @ T_camera_base
-        self._accept(
-            T_map_base if T_odom_camera is None else T_map_camera @ inverse(T_odom_camera), epoch, stamp
-        )
-        covariance = covariance_of_base(poses.covariance[0].cpu(), T_map_camera, T_camera_base)
-        self._publish_pose(message.header.stamp, loaded.frame, T_map_base, covariance)
+        T_map_odom = T_map_base if T_odom_camera is None else T_map_camera @ inverse(T_odom_camera)
+        self._accept(T_map_odom, epoch, stamp, found)
+        if found.place != self._cloud_of:
+            self._publish_cloud(loaded, found.place, found.frame)
+            self._cloud_of = found.place
+        covariance = covariance_of_base(found.covariance, T_map_camera, T_camera_base)
+        self._publish_pose(message.header.stamp, found.frame, T_map_base, covariance)
         if T_odom_camera is None and self.config.publish_tf:
             child = self.config.base_frame or frame
-            self._send_transform(message.header.stamp, loaded.frame, child, T_map_base)
+            self._send_transform(message.header.stamp, found.frame, child, T_map_base)
+        text = f"localized: {100 * status.inlier_share:.0f} % of the image agrees"
+        status.message = f"{text}; {found.message}" if found.message else text
 
     def _read(self, message: Any) -> tuple[Any, Any]:
         try:
@@ -226,8 +229,8 @@ class Localizer(Node):
         except NoPose as error:
             raise NotLocalized(Status.REASON_NO_ODOMETRY, f"the image gave a pose, but {error}") from error
 
-    def _accept(self, T_map_odom: Tensor, epoch: int, stamp: int) -> None:
-        verdict = self._tracker.accept(T_map_odom, epoch, stamp, self.config)
+    def _accept(self, T_map_odom: Tensor, epoch: int, stamp: int, found: Located) -> None:
+        verdict = self._tracker.accept(T_map_odom, epoch, stamp, self.config, found)
         if verdict is Verdict.NOT_CONFIRMED:
             raise NotLocalized(
                 Status.REASON_NOT_CONFIRMED,
@@ -277,8 +280,10 @@ class Localizer(Node):
     def _publish_status(self, status: Any) -> None:
         """Publish a status, with what is known of map, state and counts written into it."""
         status.state = self._published_state = self._state()
+        _, accepted = self._tracker.accepted
         status.map_name = self._map.name if self._map else ""
-        status.header.frame_id = self._map.frame if self._map else ""
+        status.place = accepted.place or (self._map.place if self._map else "")
+        status.header.frame_id = accepted.frame or (self._map.frame if self._map else "")
         status.images_tried, status.images_localized = self._tracker.tried, self._tracker.localized
         status.since_pose_s = self._tracker.since_pose_s(stamp_ns(status.header.stamp))
         publish(self, self._status_publisher, status)
@@ -300,11 +305,11 @@ class Localizer(Node):
         self._check_loss()
         if self._state() != self._published_state:
             self._publish_status(self._new_status(Status.REASON_NONE, self._loss))
-        config, loaded, T_map_odom = self.config, self._map, self._tracker.T_map_odom
-        if T_map_odom is None or loaded is None or not (config.publish_tf and config.odom_frame):
+        config, (T_map_odom, accepted) = self.config, self._tracker.accepted
+        if T_map_odom is None or not (config.publish_tf and config.odom_frame):
             return
         stamp = self.get_clock().now() + Duration(seconds=config.transform_tolerance_s)
-        self._send_transform(stamp.to_msg(), loaded.frame, config.odom_frame, T_map_odom)
+        self._send_transform(stamp.to_msg(), accepted.frame, config.odom_frame, T_map_odom)
 
     def _on_relocalize(self, request: Any, response: Any) -> Any:
         if self._map is None:

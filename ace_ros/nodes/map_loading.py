@@ -1,45 +1,160 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the name of a map to a Relocalizer."""
+"""From a name to what the localizer uses: one map, or an atlas of many places."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from ace_ros.config import RansacConfig
+import numpy as np
+import torch
+from torch import Tensor
+
+from ace_ros.atlas.finder import Hint, PlaceFinder
+from ace_ros.atlas.folder import is_atlas, map_path
+from ace_ros.atlas.index import Place, read_index
+from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
+from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.nodes.storage import Storage
+from ace_ros.pnp import Reason
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
 
+SENTENCES = {
+    Reason.NONE: "",
+    Reason.TOO_FEW_POINTS: "too few usable points in the image",
+    Reason.NO_HYPOTHESIS: "no pose explains the image",
+    Reason.TOO_FEW_INLIERS: "too little of the image agrees with a pose",
+    Reason.TOO_CONCENTRATED: "what agrees with a pose covers too little of the image",
+}
+
 
 class MapNotFoundError(MapError):
-    """There is no map of that name."""
+    """There is no map of that name, or no such place in it."""
 
 
-class LoadedMap(NamedTuple):
-    """A map in use; `frame` is the frame that its poses are in."""
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where an image was taken, in `frame` at `place` of an atlas, or why that is not known.
 
-    name: str
+    pixels (N, 2) were asked, inliers (N,) agree, both on the CPU. Without a pose, `reason` is not NONE,
+    T_map_camera (4, 4) and covariance (6, 6) are NaN. `message` is a sentence for a person, empty
+    where there is nothing to say but that there is a pose.
+    """
+
+    reason: Reason
+    message: str
+    place: str
     frame: str
-    relocalizer: Relocalizer
+    pixels: Tensor
+    inliers: Tensor
+    T_map_camera: Tensor
+    covariance: Tensor
+
+
+NOWHERE = Located(
+    Reason.UNKNOWN_PLACE, "", "", "", torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool),
+    torch.full((4, 4), torch.nan, dtype=torch.float64), torch.full((6, 6), torch.nan, dtype=torch.float64),
+)  # fmt: skip
+
+
+class SingleMap:
+    """One map in use: a map file, or the one place of an atlas that was asked for."""
+
+    def __init__(self, name: str, place: str, frame: str, relocalizer: Relocalizer) -> None:
+        self.name, self.place, self.frame = name, place, frame
+        self._relocalizer = relocalizer
+
+    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, before: Located) -> Located:
+        """Return where an image was taken; what was known before changes nothing. Raises CameraError."""
+        self._relocalizer.ransac = ransac
+        found = self._relocalizer.predict(image, camera)
+        poses = self._relocalizer.solve(found)
+        reason = Reason(int(poses.reason[0]))
+        return Located(
+            reason, SENTENCES[reason], self.place, self.frame, found.pixels.cpu(),
+            poses.inliers[0].cpu(), poses.T_map_camera[0].cpu(), poses.covariance[0].cpu(),
+        )  # fmt: skip
+
+    def cloud(self, place: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points of the map and their brightness."""
+        return self._relocalizer.scene_map.cloud()
+
+
+class AtlasMap:
+    """An atlas in use. Its frame is that of the place where the robot is found."""
+
+    place = frame = ""
+
+    def __init__(self, name: str, finder: PlaceFinder) -> None:
+        self.name = name
+        self._finder = finder
+
+    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, before: Located) -> Located:
+        """Return where an image was taken; where the one before was is tried first. Raises CameraError."""
+        self._finder.ransac = ransac
+        hint = Hint(before.place, before.frame, before.T_map_camera[:3, 3]) if before.place else None
+        found = self._finder.find(image, camera, hint)
+        if not found.trials:
+            return replace(NOWHERE, message=found.message)
+        best, known = found.trials[0], found.reason is Reason.NONE
+        return Located(
+            found.reason,
+            found.message if found.unusable or not known else "",
+            best.place.name if known else "",
+            best.place.map_frame if known else "",
+            best.found.pixels.cpu(),
+            best.poses.inliers[0].cpu(),
+            best.poses.T_map_camera[0].cpu(),
+            best.poses.covariance[0].cpu(),
+        )
+
+    def cloud(self, place: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points of a place's map and their brightness."""
+        number = self._finder.index.find(place)
+        assert number is not None
+        return self._finder.relocalizer(number).scene_map.cloud()
 
 
 def load_map(
-    storage: Storage, name: str, ransac: RansacConfig, device: str, encoder: str = ""
-) -> LoadedMap:
-    """Load a map by its plain name, or by the absolute path of its file.
+    storage: Storage,
+    name: str,
+    place: str,
+    ransac: RansacConfig,
+    atlas: AtlasConfig,
+    device: str,
+    encoder: str = "",
+) -> SingleMap | AtlasMap:
+    """Load a map or an atlas by its plain name, or by the absolute path of its file or folder.
 
-    `encoder` replaces the encoder that the map names. Raises MapNotFoundError, MapError or
-    ConfigError with one sentence.
+    `place` names the only place of an atlas to use. `encoder` replaces the encoder that the map
+    names. Raises MapNotFoundError, MapError or ConfigError with one sentence.
     """
     try:
         path = Path(name) if Path(name).is_absolute() else storage.map_path(name)
     except ConfigError as error:
         raise MapNotFoundError(f"{error}; a file needs its absolute path") from error
+    own = load_encoder(encoder) if encoder else None
+    folder = path if path.is_dir() else path.with_suffix("")
+    if not path.is_file() and is_atlas(folder):
+        if not place:
+            return AtlasMap(folder.name, PlaceFinder(folder, ransac, atlas, device, own))
+        found = _place_of(folder, place)
+        relocalizer = Relocalizer(SceneMap.load(map_path(folder, found)), ransac, device, own)
+        return SingleMap(folder.name, place, found.map_frame, relocalizer)
     if not path.is_file():
         raise MapNotFoundError(f"{path}: there is no such map")
+    if place:
+        raise MapNotFoundError(f"{path}: is a single map and has no place {place[:80]!r}")
     scene_map = SceneMap.load(path)
-    found = load_encoder(encoder) if encoder else None
-    return LoadedMap(path.stem, scene_map.map_frame, Relocalizer(scene_map, ransac, device, found))
+    return SingleMap(path.stem, "", scene_map.map_frame, Relocalizer(scene_map, ransac, device, own))
+
+
+def _place_of(folder: Path, name: str) -> Place:
+    index = read_index(folder)
+    number = index.find(name)
+    if number is None:
+        raise MapNotFoundError(f"{folder}: this atlas has no place {name[:80]!r}")
+    return index[number]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ace_ros.config import CheckedConfig, RansacConfig, option
+from ace_ros.config import AtlasConfig, CheckedConfig, RansacConfig, option
 
 DATA_DIR_HELP = "folder of recordings (scenes/) and maps (maps/)"
 DEVICE_HELP = "where the networks run: auto, cpu, cuda, cuda:1, ..."
@@ -61,10 +61,13 @@ class MapperConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class LocalizerConfig(CheckedConfig):
-    """Options of the localizer node; those of RansacConfig stand beside them."""
+    """Options of the localizer node; those of RansacConfig and AtlasConfig stand beside them."""
 
     data_dir: str = option("~/.ros/ace_ros", DATA_DIR_HELP)
-    map: str = option("", "map loaded at start: plain name below data_dir/maps, or a file; empty: none")
+    map: str = option(
+        "", "map or atlas loaded at start: plain name below data_dir/maps, or its path; empty: none"
+    )
+    place: str = option("", "the only place of the atlas to use; empty: all")
     image_transport: str = option(
         "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
     )
@@ -131,4 +134,4 @@ class PlayerConfig(CheckedConfig):
     )
 
 
-__all__ = ["LocalizerConfig", "MapperConfig", "PlayerConfig", "RansacConfig"]
+__all__ = ["AtlasConfig", "LocalizerConfig", "MapperConfig", "PlayerConfig", "RansacConfig"]

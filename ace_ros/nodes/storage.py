@@ -3,23 +3,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
-from ace_ros.errors import ConfigError
+from ace_ros.names import check_name
 from ace_ros.scene_map import SUFFIX
-
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
-
-def check_name(name: str, what: str) -> str:
-    """Return a plain name. Raises ConfigError where it could be a path, is empty or too long."""
-    if PLAIN_NAME.fullmatch(name) is None:
-        raise ConfigError(
-            f"{what} {name[:80]!r} is no plain name; expected 1 to 64 letters, digits, '_' or '-'"
-        )
-    return name
 
 
 class Storage:

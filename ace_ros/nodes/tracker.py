@@ -10,6 +10,7 @@ from enum import Enum
 
 from torch import Tensor
 
+from ace_ros.nodes.map_loading import NOWHERE, Located
 from ace_ros.nodes.options import LocalizerConfig
 from ace_ros.nodes.pose_gate import PoseGate
 
@@ -35,6 +36,7 @@ class Tracker:
         self._gate = PoseGate()
         self._epoch = 0
         self._last_pose_ns = 0
+        self._located = NOWHERE
         self.tried = 0
         self.localized = 0
 
@@ -43,19 +45,34 @@ class Tracker:
         """The accepted transform (4, 4), None while lost."""
         return self._gate.accepted
 
+    @property
+    def accepted(self) -> tuple[Tensor | None, Located]:
+        """The accepted transform and what the image said that it is from; None and NOWHERE while lost."""
+        with self._lock:
+            lost = self._gate.accepted is None
+            return self._gate.accepted, NOWHERE if lost else self._located
+
     def begin(self) -> int:
         """Count an image that is tried; return its epoch."""
         with self._lock:
             self.tried += 1
             return self._epoch
 
-    def accept(self, T_map_odom: Tensor, epoch: int, stamp_ns: int, config: LocalizerConfig) -> Verdict:
-        """Take the pose of an image."""
+    def accept(
+        self,
+        T_map_odom: Tensor,
+        epoch: int,
+        stamp_ns: int,
+        config: LocalizerConfig,
+        located: Located = NOWHERE,
+    ) -> Verdict:
+        """Take the pose of an image, and what the image said."""
         with self._lock:
             if epoch != self._epoch:
                 return Verdict.OUTDATED
-            if not self._gate.offer(T_map_odom, time.monotonic(), config):
+            if not self._gate.offer(T_map_odom, time.monotonic(), config, located.frame):
                 return Verdict.NOT_CONFIRMED
+            self._located = located
             self._last_pose_ns = stamp_ns
             self.localized += 1
             return Verdict.ACCEPTED

@@ -22,6 +22,9 @@ class Reason(IntEnum):
     NO_HYPOTHESIS = 2
     TOO_FEW_INLIERS = 3
     TOO_CONCENTRATED = 4
+    # Of an atlas of many places:
+    UNKNOWN_PLACE = 5
+    AMBIGUOUS_PLACE = 6
 
 
 def image_area(pixels: Tensor, size: tuple[int, int]) -> Tensor:

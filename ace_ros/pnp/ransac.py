@@ -45,9 +45,7 @@ def search(problem: Problem, stages: Sequence[Stage], extra: Tensor | None = Non
     `extra` (B, k, D) are hypotheses from elsewhere. They enter at the refinement, take nobody's
     place, and win only by a higher score on all data.
     """
-    hypotheses = problem.propose()
-    for stage in stages:
-        hypotheses = best(hypotheses, _scores(problem, hypotheses, stage.data), stage.keep)
+    hypotheses = _proposed(problem, stages)
     if extra is not None:
         hypotheses = torch.cat([hypotheses, extra], 1)
     hypotheses = torch.cat([hypotheses, problem.refine(hypotheses)], 1)
@@ -55,6 +53,18 @@ def search(problem: Problem, stages: Sequence[Stage], extra: Tensor | None = Non
     winner = best(hypotheses, scores, 1)[:, 0]
     score = scores.amax(1)
     return torch.where(score[:, None] > VOID, winner, torch.nan), score
+
+
+def best_score(problem: Problem, stages: Sequence[Stage]) -> Tensor:
+    """Return the best score (B,) on all data of hypotheses that are not refined, VOID if there is none."""
+    return _scores(problem, _proposed(problem, stages), 0).amax(1)
+
+
+def _proposed(problem: Problem, stages: Sequence[Stage]) -> Tensor:
+    hypotheses = problem.propose()
+    for stage in stages:
+        hypotheses = best(hypotheses, _scores(problem, hypotheses, stage.data), stage.keep)
+    return hypotheses
 
 
 def best(hypotheses: Tensor, scores: Tensor, keep: int) -> Tensor:

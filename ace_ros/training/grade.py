@@ -87,7 +87,7 @@ def grade(
         if share < WEAK_RECALL:
             weak.append(_weak_place([frames[i] for i in block], translation_m[rows], share))
     return Grade(
-        verdict=next(word for least, word in VERDICTS if figures["10cm_5deg"] >= least),
+        verdict=_verdict(figures),
         frames=len(indices),
         localized=int(ok.sum()),
         median_translation_m=median_of_localized(translation_m),
@@ -96,6 +96,33 @@ def grade(
         covariance_scale=_covariance_scale(normalised_squared_error(T[ok], covariance[ok], T_true[ok])),
         weak_places=tuple(weak),
     )
+
+
+def joined_grade(grades: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the grade of a place from those in the headers of its chunks' maps.
+
+    Shares are those of all images together, medians are means of the chunks' medians.
+    """
+    known = [g for g in grades if g]
+    if not known:
+        return {}
+    frames = sum(g["frames"] for g in known)
+    figures = {k: sum(g["recall"][k] * g["frames"] for g in known) / frames for k in known[0]["recall"]}
+    found = [g for g in known if g["localized"]]
+    localized = sum(g["localized"] for g in found)
+    medians = {
+        name: sum(g[name] * g["localized"] for g in found) / localized if found else None
+        for name in ("median_translation_m", "median_rotation_deg")
+    }
+    return {
+        "verdict": _verdict(figures),
+        "frames": frames,
+        "localized": localized,
+        **medians,
+        "recall": figures,
+        "covariance_scale": max(g["covariance_scale"] for g in known),
+        "weak_places": [place for g in known for place in g["weak_places"]],
+    }
 
 
 def grade_in_words(grade: dict[str, Any]) -> str:
@@ -117,6 +144,10 @@ def weak_place_in_words(place: dict[str, Any]) -> str:
     where = ", ".join(f"{value:.1f}" for value in place["position"])
     images, share = f"{place['first_image']} to {place['last_image']}", place["recall_10cm_5deg"]
     return f"weak around ({where}) m, {images}: {100 * share:.0f} % within {LIMIT}"
+
+
+def _verdict(figures: dict[str, float]) -> str:
+    return next(word for least, word in VERDICTS if figures["10cm_5deg"] >= least)
 
 
 def _weak_place(block: list[Frame], translation_m: Tensor, share: float) -> WeakPlace:

@@ -49,6 +49,7 @@ REFINE = Stage("prepare", 0.0, 0.06)
 PREPARE = Stage("prepare", 0.0, 0.15)
 PREPARE_REFINED = Stage("prepare", 0.06, 0.15)
 LEARN = Stage("train", 0.15, 0.9)
+LEARN_ALL = Stage("train", 0.15, 1.0)  # where no images are held out
 GRADE = Stage("grade", 0.9, 0.93)
 FINISH = Stage("train", 0.93, 1.0)
 

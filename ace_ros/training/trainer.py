@@ -20,8 +20,9 @@ from ace_ros.errors import TrainingError
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.precision import choose_device
+from ace_ros.network.signature import place_signature
 from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
@@ -34,6 +35,7 @@ from ace_ros.training.progress import (
     FINISH,
     GRADE,
     LEARN,
+    LEARN_ALL,
     PREPARE_REFINED,
     REFINE,
     OnCloud,
@@ -142,6 +144,7 @@ class _Job:
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
         views = local_views(scene.frames, extent.centre, device)
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
+        self._signature = place_signature(buffer.features, buffer.image)
         self._prepare_s = self._reporter.elapsed_s
 
     def _refined(self, scene: Scene) -> Scene:
@@ -176,7 +179,7 @@ class _Job:
         is_held = self.held.to(buffer.image.device)[buffer.image.long()]
         judge = is_held.nonzero()[:, 0]
         judge = judge[torch.linspace(0, len(judge) - 1, min(MAX_JUDGED, len(judge))).long().to(judge.device)]
-        self._reporter.enter(LEARN)
+        self._reporter.enter(LEARN if self.held.any() else LEARN_ALL)
         self._clocks.append(clock)
         self._fitter.fit(
             (~is_held).nonzero()[:, 0], LEARNING, clock, judge if config.early_stop and len(judge) else None
@@ -228,12 +231,15 @@ class _Job:
         seen = torch.cat([points.double() + self._centre, cameras])
         head = copy.deepcopy(fitter.head)
         head.scale_points(fitter.radius_m)
-        return SceneMap(
+        chunk = Chunk(
             head=head.cpu().eval().requires_grad_(False),
             centre=self._centre,
             bounds=torch.stack([seen.amin(0), seen.amax(0)]),
             cloud_points=points,
             cloud_grey=grey,
+        )
+        return SceneMap(
+            chunks=(chunk,),
             encoder=self._encoder_name,
             encoder_hash=self._encoder.content_hash,
             map_frame=self._map_frame,
@@ -241,6 +247,7 @@ class _Job:
             training={**asdict(self._config), **asdict(self.report())},
             grade=self._grade.to_header() if self._grade else {},
             drive=self._drive,
+            signature=self._signature,
         )
 
 

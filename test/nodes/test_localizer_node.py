@@ -282,7 +282,7 @@ def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) ->
 def test_the_map_can_be_looked_at(localizer: Localizer, place: Place) -> None:
     clouds = localizer.graph.collect(PointCloud2, "/ace/map_cloud")
     cloud = wait_for("the cloud of the map", lambda: clouds and clouds[-1])
-    points = len(SceneMap.load(Path(place.trained.map_path)).cloud_points)
+    points = len(SceneMap.load(Path(place.trained.map_path)).cloud()[0])
     assert cloud.width == points > 0 and cloud.header.frame_id == "map"
     sensor = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     pictures = localizer.graph.collect(Image, "/ace/debug_image", sensor)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ace_ros.nodes.options import LocalizerConfig, MapperConfig, RansacConfig
+from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, MapperConfig, RansacConfig
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -24,7 +24,14 @@ def defaults(kind: type, live_only: bool = False) -> dict[str, Any]:
     [
         ("mapper.yaml", defaults(MapperConfig)),
         # What is not live in RansacConfig is for those who change the solver.
-        ("localizer.yaml", {**defaults(LocalizerConfig), **defaults(RansacConfig, live_only=True)}),
+        (
+            "localizer.yaml",
+            {
+                **defaults(LocalizerConfig),
+                **defaults(RansacConfig, live_only=True),
+                **defaults(AtlasConfig),
+            },
+        ),
     ],
 )
 def test_the_parameter_files_hold_the_defaults(name: str, expected: dict[str, Any]) -> None:
@@ -33,7 +40,8 @@ def test_the_parameter_files_hold_the_defaults(name: str, expected: dict[str, An
 
 
 def test_the_localizers_options_do_not_collide_with_the_solvers() -> None:
-    assert not set(defaults(LocalizerConfig)) & set(defaults(RansacConfig))
+    names = [name for kind in (LocalizerConfig, RansacConfig, AtlasConfig) for name in defaults(kind)]
+    assert len(names) == len(set(names))
 
 
 @pytest.fixture(scope="module")

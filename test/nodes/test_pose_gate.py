@@ -37,6 +37,17 @@ def test_a_single_far_pose_moves_nothing_and_a_second_that_agrees_does() -> None
     assert float(gate.accepted[0, 3]) == 7.2
 
 
+def test_a_pose_in_another_map_frame_needs_a_second_that_agrees() -> None:
+    gate = PoseGate()
+    assert gate.offer(at(0.0), 0.0, CONFIG, "floor_1")
+    assert not gate.offer(at(0.0), 1.0, CONFIG, "floor_2")
+    assert gate.offer(at(0.1), 2.0, CONFIG, "floor_1") and gate.frame == "floor_1"
+    assert not gate.offer(at(0.0), 3.0, CONFIG, "floor_2")
+    assert not gate.offer(at(0.0), 4.0, CONFIG, "floor_3")
+    assert not gate.offer(at(0.0), 5.0, CONFIG, "floor_2")
+    assert gate.offer(at(0.2), 6.0, CONFIG, "floor_2") and gate.frame == "floor_2"
+
+
 def test_far_poses_that_disagree_with_each_other_move_nothing() -> None:
     gate = PoseGate()
     gate.offer(at(0.0), 0.0, CONFIG)

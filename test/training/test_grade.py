@@ -14,7 +14,7 @@ from ace_ros.geometry.metrics import normalised_squared_error
 from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.grade import Grade, grade, grade_in_words
+from ace_ros.training.grade import Grade, grade, grade_in_words, joined_grade
 from ace_ros.training.hold_out import blocks_of, held_out
 from ace_ros.training.stopping import Plateau
 from support import SMALL, Trained
@@ -66,8 +66,7 @@ def test_the_grade_says_where_a_map_is_weak(trained: Trained) -> None:
 
 
 def test_a_map_that_finds_nothing_gets_a_grade_all_the_same(trained: Trained) -> None:
-    lost = replace(trained.scene_map, centre=trained.scene_map.centre)
-    relocalizer = Relocalizer(lost, device="cpu")
+    relocalizer = Relocalizer(trained.scene_map, device="cpu")
     relocalizer.ransac = replace(relocalizer.ransac, min_inliers=100_000)
     frames = load_scene(trained.scene).frames
     graded = grade(relocalizer, frames, held_out(len(frames), 0.2))
@@ -129,6 +128,19 @@ def test_training_ends_early_when_the_held_out_images_gain_no_more(trained: Trai
     assert early.stopped_early and not late.stopped_early
     assert early.steps < 0.65 * late.steps
     assert late.steps == 400
+
+
+def test_the_grade_of_a_place_is_that_of_all_its_chunks_together() -> None:
+    good = Grade("good", 30, 30, 0.01, 0.1, {"10cm_5deg": 1.0}, 2.0, ())
+    weak = Grade("poor", 10, 5, 0.05, 0.5, {"10cm_5deg": 0.2}, 7.0, ())
+    lost = Grade("poor", 10, 0, math.nan, math.nan, {"10cm_5deg": 0.0}, 1.0, ())
+    joined = joined_grade([good.to_header(), {}, weak.to_header(), lost.to_header()])
+    assert (joined["frames"], joined["localized"], joined["verdict"]) == (50, 35, "fair")
+    assert joined["recall"]["10cm_5deg"] == pytest.approx(32 / 50)
+    assert joined["median_translation_m"] == pytest.approx((0.3 + 0.25) / 35)
+    assert joined["covariance_scale"] == 7.0
+    assert joined_grade([lost.to_header()])["median_translation_m"] is None
+    assert joined_grade([{}, {}]) == {}
 
 
 def test_grades_without_held_out_images_say_so() -> None:

@@ -16,6 +16,7 @@ from ace_ros.errors import ConfigError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
 from ace_ros.network.encoder_file import load_encoder
+from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.training import fitting
 from ace_ros.training.buffer import fill_buffer, view_count
 from ace_ros.training.extent import local_views, scene_extent
@@ -189,6 +190,12 @@ def test_training_makes_a_map_that_explains_the_images(trained: Trained) -> None
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0, abs=0.06)
 
 
+def test_the_map_knows_what_its_place_looks_like(trained: Trained) -> None:
+    signature = trained.scene_map.signature.float()
+    assert signature.shape == (16, SIGNATURE_SIZE)
+    torch.testing.assert_close(signature.norm(dim=1), torch.ones(16), atol=1e-2, rtol=0)
+
+
 def test_the_maps_cloud_lies_on_the_wall(trained: Trained) -> None:
     points, grey = trained.scene_map.cloud()
     assert len(points) == len(grey) > 200
@@ -202,7 +209,7 @@ def test_the_same_seed_gives_the_same_map(simulated_scene: Path) -> None:
         TrainingConfig(), {**SMALL, "steps": 8, "buffer_features": 20_000, "views_per_image": 1}
     )
     maps = [train_map(load_scene(simulated_scene), config, "cpu")[0] for _ in range(2)]
-    for a, b in zip(maps[0].head.parameters(), maps[1].head.parameters(), strict=True):
+    for a, b in zip(*(m.chunks[0].head.parameters() for m in maps), strict=True):
         assert torch.equal(a, b)
 
 

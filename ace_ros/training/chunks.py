@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the chunks of a place, one after the other or side by side, and join them into one map.
+
+Every chunk is a training of its own on some of the frames. Its result is a map file in a temporary
+folder beside the output, so that a worker that dies takes nothing with it but its own chunk.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ace_ros.config import TrainingConfig
+from ace_ros.data.scene import Scene, load_scene
+from ace_ros.errors import AceError, ConfigError, TrainingError
+from ace_ros.network.precision import choose_device, limit_threads, usable_cores
+from ace_ros.network.signature import MAX_VIEWS, medoids
+from ace_ros.scene_map import SUFFIX, SceneMap
+from ace_ros.training.grade import joined_grade
+from ace_ros.training.prepared import prepared_path
+from ace_ros.training.progress import OnCloud, Progress
+from ace_ros.training.splitting import split_frames
+from ace_ros.training.trainer import TrainingReport, train_map
+
+logger = logging.getLogger(__name__)
+
+TRIES = 3  # of a chunk whose worker dies; what the training itself says is wrong is final
+
+OnProgress = Callable[[int, Progress], None]  # of the chunk with this number
+
+
+@dataclass(frozen=True)
+class ChunkJob:
+    """What a worker has to know: plain values, so that it may run in another process or machine.
+
+    `frames` are indices into the mapping images of the scene in `folder`; `output` is the map file
+    to write.
+    """
+
+    number: int
+    folder: Path
+    frames: tuple[int, ...]
+    config: TrainingConfig
+    device: str
+    threads: int
+    map_frame: str
+    output: Path
+
+
+def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
+    """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
+    limit_threads(job.threads)
+    scene = load_scene(job.folder)
+    scene = replace(scene, frames=tuple(scene.frames[i] for i in job.frames))
+    scene_map, _ = train_map(scene, job.config, job.device, on_progress, job.map_frame)
+    scene_map.save(job.output)
+
+
+def train_place(
+    scene: Scene,
+    config: TrainingConfig,
+    output: Path,
+    chunks: int = 1,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    map_frame: str = "map",
+    *,
+    threads: int = 0,
+    ray_address: str = "",
+    on_cloud: OnCloud | None = None,
+    resume: bool = False,
+) -> SceneMap:
+    """Train so many chunks of a scene (0: by its extent), write them as one map and return it.
+
+    Where there are several GPUs and `device` names none of them, each works on a chunk at a time;
+    with a Ray address, the cluster's machines do. A chunk that cannot be trained is missing in the
+    map, which says why. `on_cloud` and `resume` are those of `train_map`, for a map of one chunk.
+    Raises TrainingError when no chunk could be trained, SceneError when there are too few images,
+    ConfigError for what only a map of one chunk can do.
+    """
+    threads = threads or usable_cores()
+    poses = torch.stack([frame.T_map_camera for frame in scene.frames])
+    parts = split_frames(poses, chunks, config.ray_depth_m)
+    if len(parts) == 1 and not ray_address:
+        limit_threads(threads)
+        kept = prepared_path(output)
+        scene_map, _ = train_map(
+            scene, config, device, on_progress, map_frame, on_cloud=on_cloud, prepared=kept, resume=resume
+        )
+        scene_map.save(output)
+        kept.unlink(missing_ok=True)
+        return scene_map
+    if config.refine_poses or config.refine_focal:
+        raise ConfigError(
+            f"poses are refined of a place as a whole, not of its {len(parts)} chunks: "
+            "refine them in a map of one chunk"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
+        jobs = [
+            ChunkJob(
+                number=number,
+                folder=scene.folder.resolve(),
+                frames=tuple(part.tolist()),
+                config=config,
+                device=device,
+                threads=threads,
+                map_frame=map_frame,
+                output=Path(folder) / f"{number}{SUFFIX}",
+            )
+            for number, part in enumerate(parts)
+        ]
+        failures = _run(jobs, ray_address, ProgressBoard(len(jobs), on_progress).update)
+        maps = {job.number: SceneMap.load(job.output) for job in jobs if job.number not in failures}
+    scene_map = join_maps(maps, failures)
+    scene_map.save(output)
+    return scene_map
+
+
+def _run(jobs: Sequence[ChunkJob], ray_address: str, on_progress: OnProgress) -> dict[int, str]:
+    """Run jobs where they should run; return why which chunks failed."""
+    if ray_address:
+        from ace_ros.training.ray_workers import train_on_ray
+
+        return train_on_ray(jobs, ray_address, on_progress)
+    devices = devices_of(jobs[0].device)
+    if len(devices) > 1 and len(jobs) > 1:
+        from ace_ros.training.device_workers import train_on_devices
+
+        return train_on_devices(jobs, devices, on_progress)
+    failures = {}
+    for job in jobs:
+        try:
+            train_chunk(job, lambda progress, number=job.number: on_progress(number, progress))  # type: ignore[misc]
+        except (AceError, OSError) as error:
+            failures[job.number] = str(error)
+    return failures
+
+
+def devices_of(name: str) -> list[str]:
+    """Return the devices that a user's choice allows: all GPUs where none is named. Raises ConfigError."""
+    device = choose_device(name)
+    if device.type == "cuda" and device.index is None:
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [str(device)]
+
+
+def join_maps(maps: dict[int, SceneMap], failures: dict[int, str]) -> SceneMap:
+    """Return the map of a place from the maps of its chunks by their numbers.
+
+    Its figures are sums, and means over frames; those of every chunk are in `training["chunks"]`.
+    """
+    for number, why in failures.items():
+        logger.warning("chunk %d: %s", number, why)
+    if not maps:
+        raise TrainingError(f"no chunk could be trained; the first: {failures[min(failures)]}")
+    parts = [maps[number] for number in sorted(maps)]
+    # What is not a setting is a figure; the number of steps is both, and means the steps done.
+    settings = {f.name for f in fields(TrainingConfig)} - {f.name for f in fields(TrainingReport)}
+    figures = [{k: v for k, v in m.training.items() if k not in settings} for m in parts]
+    common = {k: v for k, v in parts[0].training.items() if k in settings}
+    return replace(
+        parts[-1],
+        chunks=tuple(chunk for m in parts for chunk in m.chunks),
+        training={**common, **_joined(figures), "chunks": figures},
+        missing=dict(failures),
+        grade=joined_grade([m.grade for m in parts]),
+        signature=medoids(torch.cat([m.signature for m in parts]).float(), MAX_VIEWS).half(),
+    )
+
+
+def _joined(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of a place from those of its chunks."""
+    frames = sum(f["frames"] for f in figures)
+    sums = {
+        key: round(sum(f[key] for f in figures), 2)
+        for key in ("frames", "features", "steps", "prepare_s", "train_s", "grade_s")
+    }
+    means = {
+        key: round(sum(f[key] * f["frames"] for f in figures) / frames, 4)
+        for key in ("median_error_px", "inlier_share")
+    }
+    return {
+        **sums,
+        **means,
+        "device": ", ".join(sorted({f["device"] for f in figures})),
+        "stopped_early": any(f["stopped_early"] for f in figures),
+        "peak_memory_mb": max(f["peak_memory_mb"] for f in figures),
+        "refinement": {},
+    }
+
+
+class ProgressBoard:
+    """Makes one Progress out of those of all chunks, which may come from several threads."""
+
+    def __init__(self, chunks: int, on_progress: Callable[[Progress], None]) -> None:
+        self._chunks, self._on_progress = chunks, on_progress
+        self._latest: dict[int, Progress] = {}
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+
+    def update(self, number: int, progress: Progress) -> None:
+        """Take the progress of one chunk and report that of all."""
+        with self._lock:
+            self._latest[number] = progress
+            self._on_progress(self._whole(progress.phase))
+
+    def _whole(self, phase: str) -> Progress:
+        latest = list(self._latest.values())
+        share = sum(p.progress for p in latest) / self._chunks
+        elapsed = time.monotonic() - self._began
+        trained = [p for p in latest if math.isfinite(p.median_error_px)]
+        return Progress(
+            phase,
+            share,
+            sum(p.step for p in latest),
+            round(sum(p.steps for p in latest) / len(latest) * self._chunks),
+            elapsed,
+            elapsed * (1.0 - share) / share if share > 0 else math.nan,
+            sum(p.median_error_px for p in trained) / len(trained) if trained else math.nan,
+            sum(p.inlier_share for p in trained) / len(trained) if trained else math.nan,
+        )
