@@ -24,7 +24,7 @@ VERSION = "1"
 # The options that the features depend on; with others a training may go on from the same features.
 PREPARING = (
     "buffer_features", "views_per_image", "max_views", "rotation_deg", "scale", "light", "ray_depth_m",
-    "seed",
+    "seed", "refine_poses", "refine_focal",
 )  # fmt: skip
 
 

@@ -130,10 +130,12 @@ class _Job:
         reporter.expect(self._config.steps, config.time_budget_s)
 
     def prepare(self, kept: Path | None, resume: bool) -> None:
-        """Fill the buffer, or take it from the file where an earlier training kept it."""
-        self._scene = scene = self._refined(self._scene)
-        config, device = self._config, self._device
-        buffer = self._prepared_buffer(kept, resume)
+        """Refine the poses if asked; fill the buffer, or take it from where an earlier training kept it."""
+        # The key of kept features is of the recorded poses: refined ones may differ in rounding.
+        key = fingerprint(self._scene.frames, self._encoder.content_hash, self._config) if kept else ""
+        self._scene = self._refined(self._scene)
+        scene, config, device = self._scene, self._config, self._device
+        buffer = self._prepared_buffer(kept, resume, key)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
         extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
@@ -144,16 +146,6 @@ class _Job:
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._signature = place_signature(buffer.features, buffer.image)
         self._prepare_s = self._reporter.elapsed_s
-
-    def _prepared_buffer(self, kept: Path | None, resume: bool) -> FeatureBuffer:
-        scene, config, device = self._scene, self._config, self._device
-        key = fingerprint(scene.frames, self._encoder.content_hash, config) if kept else ""
-        buffer = load_prepared(kept, key, device) if kept and resume else None
-        if buffer is None:
-            buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
-            if kept and self._reporter.elapsed_s > config.keep_prepared_s:
-                save_prepared(kept, buffer, key)
-        return buffer
 
     def _refined(self, scene: Scene) -> Scene:
         """Return the scene with refined poses, if the config asks for it."""
@@ -169,6 +161,15 @@ class _Job:
         recorded = torch.stack([f.T_map_camera for f in scene.frames])
         self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
         return replace(scene, frames=refined.apply(scene.frames))
+
+    def _prepared_buffer(self, kept: Path | None, resume: bool, key: str) -> FeatureBuffer:
+        scene, config, device = self._scene, self._config, self._device
+        buffer = load_prepared(kept, key, device) if kept and resume else None
+        if buffer is None:
+            buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
+            if kept and self._reporter.elapsed_s > config.keep_prepared_s:
+                save_prepared(kept, buffer, key)
+        return buffer
 
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
