@@ -120,8 +120,7 @@ class Relocalizer:
         poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images when the map was trained.
-        scale = float(self.scene_map.grade.get("covariance_scale", 1.0))
-        return replace(poses, covariance=poses.covariance * scale)
+        return replace(poses, covariance=poses.covariance * self.scene_map.covariance_scale)
 
     def _candidates(self, features: Tensor, cells: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
         """Return which images (M,) are worth to be explained by which chunks (M,).

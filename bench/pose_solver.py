@@ -32,7 +32,7 @@ from ace_ros.config import RansacConfig
 from ace_ros.data.image_file import read_grey
 from ace_ros.data.scene import load_scene
 from ace_ros.geometry.camera import Camera
-from ace_ros.geometry.metrics import pose_error
+from ace_ros.geometry.metrics import normalised_squared_error, pose_error
 from ace_ros.geometry.se3 import inverse, so3_exp, transform
 from ace_ros.network.input import network_size
 from ace_ros.pnp import Reason, solve_pose
@@ -304,10 +304,15 @@ def bench_maps(maps: Path, scenes: list[Path], solvers: dict[str, Solver]) -> di
         images = list(mapped_images(maps / f"{scene.name}.safetensors", scene))
         rows = {name: summary(r) for name, r in compare(iter(images), solvers).items()}
         print_table(f"{scene.name}, {len(images)} test images (success: {LIMIT_M} m, {LIMIT_DEG} deg)", rows)
-        values = nees(images)
-        share = sum(v < NEES_95 for v in values) / max(1, len(values))
-        median = statistics.median(values) if values else float("nan")
-        print(f"\nace_ros's covariance: median NEES {median:.1f} (5.3 is exact), {share:.2f} below {NEES_95}")
+        scale = SceneMap.load(maps / f"{scene.name}.safetensors").covariance_scale
+        alone = nees(images)
+        for what, values in (("alone", alone), (f"times the map's {scale:.1f}", [v / scale for v in alone])):
+            share = sum(v < NEES_95 for v in values) / max(1, len(values))
+            median = statistics.median(values) if values else float("nan")
+            print(
+                f"\nace_ros's covariance {what}: median NEES {median:.1f} (5.3 is exact), "
+                f"{share:.2f} below {NEES_95}"
+            )
         report[scene.name] = {**rows, "nees": {"median": median, "share_below_95": share}}
     return report
 
@@ -318,10 +323,8 @@ def nees(images: list[Image]) -> list[float]:
     for image in images:
         found = solve_pose(image.pixels[None], image.points[None], image.camera, CONFIG)
         if bool(found.ok[0]):
-            T, true = found.T_map_camera[0], image.T_map_camera
-            turn, _ = cv2.Rodrigues((T[:3, :3] @ true[:3, :3].T).numpy())
-            off = torch.cat([T[:3, 3] - true[:3, 3], torch.from_numpy(turn[:, 0])])
-            values.append(float(off @ torch.linalg.solve(found.covariance[0], off)))
+            value = normalised_squared_error(found.T_map_camera[0], found.covariance[0], image.T_map_camera)
+            values.append(float(value))
     return values
 
 

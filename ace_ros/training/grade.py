@@ -14,6 +14,7 @@ from torch import Tensor
 from ace_ros.data.scene import Frame, read_grey
 from ace_ros.geometry.metrics import median_of_localized, normalised_squared_error, pose_error, recall
 from ace_ros.relocalizer import Relocalizer
+from ace_ros.scene_map import MAX_COVARIANCE_SCALE, TYPICAL_COVARIANCE_SCALE
 from ace_ros.training.hold_out import blocks_of
 
 # Verdicts by the recall within 10 cm and 5 deg, the limit that a robot mostly needs.
@@ -40,7 +41,7 @@ class Grade:
     """Figures of held-out images, against the poses that they were recorded with.
 
     `recall` has the keys of `ace_ros eval`. `covariance_scale` is how many times larger the solver's
-    covariances have to be for the errors seen; 1 where it is unknown. Unknown errors are NaN.
+    covariances have to be for the errors seen. Unknown errors are NaN.
     """
 
     verdict: str
@@ -164,8 +165,9 @@ def _weak_place(block: list[Frame], translation_m: Tensor, share: float) -> Weak
 def _covariance_scale(nees: Tensor) -> float:
     """Return by how much covariances have to grow for the median of the NEES (L,) to be an honest one's.
 
-    They never shrink: held-out images look more like the mapping images than later ones will.
+    They never shrink: held-out images look more like the mapping images than later ones will. Of a
+    few images the median is as good as none.
     """
     if len(nees) < MIN_COVARIANCE_SAMPLES:
-        return 1.0
-    return max(1.0, float(nees.median()) / CHI_SQUARE_6_MEDIAN)
+        return TYPICAL_COVARIANCE_SCALE
+    return min(max(1.0, float(nees.median()) / CHI_SQUARE_6_MEDIAN), MAX_COVARIANCE_SCALE)
