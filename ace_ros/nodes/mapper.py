@@ -214,6 +214,7 @@ class Mapper(Node):
         command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
         command += ["--progress-json", "--resume"]
         command += ["--encoder", config.encoder] if config.encoder else []
+        command += ["--refine-poses"] if config.refine_poses else []
         return TrainerProcess(command, self._on_trainer)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:

@@ -55,6 +55,9 @@ class MapperConfig(CheckedConfig):
     queue_images: int = option(30, "images that wait for odometry or the disk; more are dropped", low=1)
     min_keyframes: int = option(10, "fewer keyframes are not enough for a map", low=2, live=True)
     encoder: str = option("", "shipped encoder or encoder file to train maps with; empty: the preset's")
+    refine_poses: bool = option(
+        False, "take the drift out of the recorded poses before a map is trained", live=True
+    )
     device: str = option("auto", DEVICE_HELP)
     threads: int = option(0, "processor threads for training; 0: all", low=0, high=1024)
 
