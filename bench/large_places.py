@@ -5,9 +5,10 @@
     python bench/large_places.py --scenes SCENES/fox SCENES/office_box ...   scenes as its rooms
 
 The rooms are put side by side, and on further floors, in one map frame. Every map is trained with
-the same preset and time for each chunk; `--equal-time` adds one head that is trained for as long as
+the same preset and steps for each chunk; `--equal-time` adds one head that is trained for as many as
 all chunks of the largest ensemble together. `--one-by-one` also asks every chunk alone, and counts
-how often the best of them answers as the ensemble does. Prints a Markdown table and a line of JSON.
+how often the best of them answers as the ensemble does. `--keep` makes a run that can be interrupted:
+the place and the maps in that folder are used again. Prints a Markdown table and a line of JSON.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -26,21 +25,23 @@ import numpy as np
 import torch
 from chunk_time import same
 
-from ace_ros.config import training_preset
+from ace_ros.config import override, training_preset
 from ace_ros.data.new_scene import PosedImage, write_scene
 from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.data.simulated_room import write_simulated_scene
 from ace_ros.evaluate import Evaluation, evaluate
 from ace_ros.geometry.metrics import recall
 from ace_ros.network.precision import limit_threads
+from ace_ros.progress import bar
 from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import SceneMap, read_map_header
+from ace_ros.training.chunks import train_place
 
 ROOMS_PER_ROW, ROWS_PER_FLOOR = 4, 2
 FLOOR_M, WALL_M = 3.0, 0.3  # from floor to floor, and between rooms
 COLUMNS = (
     "heads", "localized", "10cm/5deg", "5cm/5deg", "2cm/2deg", "worst room 5cm/5deg", "median cm",
-    "median deg", "ms per image", "map MB", "train s",
+    "median deg", "ms per image", "map MB", "steps", "train s",
 )  # fmt: skip
 
 
@@ -79,16 +80,21 @@ def _size(both: list[Scene]) -> np.ndarray:
     return np.array([width + 2.0 + WALL_M, depth + 2.0 + WALL_M, FLOOR_M])
 
 
-def train(
-    scene: Path, path: Path, chunks: int, budget_s: float, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Train a map with the command line; return what it prints."""
-    command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", path, "--chunks", chunks, "--json",
-               "--preset", options.preset, "--device", options.device, "--threads", options.threads,
-               "--time-budget", budget_s]  # fmt: skip
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+def train(scene: Path, path: Path, chunks: int, steps: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train a map, unless there is one; return its size and figures."""
+    config = training_preset(options.preset)
+    if steps:  # and nothing else ends a training: what else the machine does must not matter
+        changes = {"steps": steps, "features_per_image": 10**12, "time_budget_s": 1e6, "early_stop": False}
+        config = override(config, changes)
+    if options.views:
+        config = override(config, {"max_views": options.views})
+    if not path.exists():
+        with bar(path.stem) as on_progress:
+            train_place(load_scene(scene), config, path, chunks, options.device, on_progress,
+                        threads=options.threads)  # fmt: skip
+    header = read_map_header(path)
+    figures = {key: header["training"][key] for key in ("train_s", "prepare_s", "frames", "steps")}
+    return {"map_bytes": path.stat().st_size, "chunks": header["heads"], **figures}
 
 
 def worst_room(evaluation: Evaluation, scene: Scene) -> float:
@@ -113,12 +119,10 @@ def equal_answers(scene: Scene, relocalizer: Relocalizer) -> float:
     return sum(equal) / len(equal)
 
 
-def measure(
-    name: str, chunks: int, budget_s: float, folder: Path, options: argparse.Namespace
-) -> dict[str, Any]:
+def measure(name: str, chunks: int, steps: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of one map of the place in `folder / "place"`."""
-    path = (options.keep or folder) / f"{name.replace(' ', '_')}.safetensors"
-    made = train(folder / "place", path, chunks, budget_s, options)
+    path = folder / f"{name.replace(' ', '_')}.safetensors"
+    made = train(folder / "place", path, chunks, steps, options)
     scene = load_scene(folder / "place", "test")
     relocalizer = Relocalizer(SceneMap.load(path), device=options.device)
     evaluation = evaluate(scene, relocalizer)
@@ -146,6 +150,7 @@ def row(figures: dict[str, Any]) -> str:
         "-" if metres is None else f"{found['median_rotation_deg']:.2f}",
         f"{found['latency_ms']['median']:.0f}",
         f"{made['map_bytes'] / 1e6:.1f}",
+        f"{made['steps']}",
         f"{made['train_s']:.0f}",
         *([f"{100 * figures['equal']:.0f} %"] if "equal" in figures else []),
     ]
@@ -162,26 +167,26 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, nargs="+", help="scene folders as rooms instead")
     parser.add_argument("--heads", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--preset", default="standard")
-    parser.add_argument(
-        "--time-budget", type=float, default=0.0, help="seconds for each chunk (0: the preset's)"
-    )
+    parser.add_argument("--steps", type=int, default=0, help="of each chunk's training (0: the preset's)")
+    parser.add_argument("--views", type=int, default=0, help="of each chunk's images (0: the preset's)")
     parser.add_argument("--equal-time", action="store_true")
     parser.add_argument("--one-by-one", action="store_true")
-    parser.add_argument("--keep", type=Path, help="folder to keep the maps in")
+    parser.add_argument("--keep", type=Path, help="folder to keep the place and its maps in")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     limit_threads(options.threads)
     columns = (*COLUMNS, *(["as one by one"] if options.one_by_one else []))
-    runs = [(str(k), k, options.time_budget) for k in options.heads]
+    runs = [(str(k), k, options.steps) for k in options.heads]
     if options.equal_time:
-        each = options.time_budget or training_preset(options.preset).time_budget_s
+        each = options.steps or training_preset(options.preset).steps
         runs.append(("1 for as long", 1, each * max(options.heads)))
     results = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        join_rooms(options.scenes or generated_rooms(folder, options), folder / "place")
+        folder = options.keep or Path(name)
+        if not (folder / "place").exists():
+            join_rooms(options.scenes or generated_rooms(Path(name), options), folder / "place")
         print("| " + " | ".join(columns) + " |", "|---" * len(columns) + "|", sep="\n", flush=True)
         for run in runs:
             results.append(measure(*run, folder, options))
