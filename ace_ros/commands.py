@@ -66,7 +66,7 @@ def run_map(options: argparse.Namespace) -> None:
         "map": str(output),
         "map_bytes": output.stat().st_size,
         "chunks": len(scene_map.chunks),
-        "missing_chunks": {str(number): why for number, why in scene_map.missing.items()},
+        "missing_chunks": _by_number(scene_map.missing),
         "frames": len(scene.frames),
         "total_s": round(time.monotonic() - began, 2),
         **{name: report[name] for name in REPORTED},
@@ -108,7 +108,12 @@ def run_eval(options: argparse.Namespace) -> None:
     scene = load_scene(options.scene, options.split)
     with count_bar("localizing") as on_frame:
         evaluation = evaluate(scene, relocalizer, on_frame)
-    result = {**evaluation.summary(), "map_bytes": options.map.stat().st_size}
+    scene_map = relocalizer.scene_map
+    result = {
+        **evaluation.summary(),
+        "map_bytes": options.map.stat().st_size,
+        "missing_chunks": _by_number(scene_map.missing),
+    }
     files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
     if options.json:
         print(json_text(result))
@@ -121,6 +126,8 @@ def run_eval(options: argparse.Namespace) -> None:
         print(f"within {key.replace('_', ', '):>10}: {100 * share:5.1f} %")
     latency = result["latency_ms"]
     print(f"{latency['median']:.0f} ms per image (p99 {latency['p99']:.0f} ms) on {result['device']}")
+    if scene_map.missing:
+        print(scene_map.missing_text)
     for path in files:
         print(path)
 
@@ -155,17 +162,20 @@ def run_localize(options: argparse.Namespace) -> None:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    """Print a map's header."""
-    from ace_ros.scene_map import read_map_header
+    """Print a map's header, and what of the map cannot be used."""
+    from ace_ros.scene_map import SceneMap, read_map_header
 
     header = {
         "map": str(options.map),
         "map_bytes": options.map.stat().st_size if options.map.exists() else 0,
         **read_map_header(options.map),
     }
+    scene_map = SceneMap.load(options.map)
     if options.json:
-        print(json_text(header))
+        print(json_text({**header, "missing_chunks": _by_number(scene_map.missing)}))
         return
+    if scene_map.missing:
+        print(scene_map.missing_text)
     for number, about in enumerate(header.pop("chunks")):
         print(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
     for key, value in header.items():
@@ -243,6 +253,11 @@ def _relocalizer(options: argparse.Namespace) -> Relocalizer:
 
     encoder = load_encoder(options.encoder) if options.encoder else None
     return Relocalizer(SceneMap.load(options.map), RansacConfig(), options.device, encoder)
+
+
+def _by_number(missing: dict[int, str]) -> dict[str, str]:
+    """Return why chunks cannot be used, with keys that JSON knows."""
+    return {str(number): why for number, why in missing.items()}
 
 
 def json_text(value: dict[str, Any]) -> str:

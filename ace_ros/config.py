@@ -85,6 +85,13 @@ class RansacConfig(CheckedConfig):
         high=1.0,
         live=True,
     )
+    ambiguous_share: float = option(
+        0.5,
+        "two places are told apart when one has less than this share of the other's inliers",
+        low=0.0,
+        high=1.0,
+        live=True,
+    )
     hypotheses: int = option(12288, "samples of three points to make poses from", low=16, high=1_048_576)
     first_points: int = option(48, "points that every hypothesis is scored on", low=8, high=100_000)
     second_points: int = option(384, "points that the better hypotheses are scored on", low=8, high=100_000)
@@ -103,12 +110,6 @@ class AtlasConfig(CheckedConfig):
     )
     place_memory_mb: float = option(
         1024.0, "largest memory of the places kept ready to use", unit="MB", low=1.0, high=1e6
-    )
-    ambiguous_share: float = option(
-        0.5,
-        "two places are told apart when one has less than this share of the other's inliers",
-        low=0.0,
-        high=1.0,
     )
 
 

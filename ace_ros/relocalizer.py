@@ -18,15 +18,19 @@ from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
 from ace_ros.network.input import network_batch, network_size
 from ace_ros.network.precision import autocast, choose_device
-from ace_ros.pnp import PoseBatch, solve_pose
+from ace_ros.pnp import PoseBatch, Reason, solve_pose
+from ace_ros.pnp.rivals import answer_of, weigh
+from ace_ros.pnp.solve import without
 from ace_ros.pnp.support import pose_support
 from ace_ros.scene_map import SceneMap
 
 # All chunks are looked at on every fourth cell each way. The best one is evaluated in full, and the
-# second where its share of right points is so near that a few cells cannot tell which has more.
+# second where its share of right points is so near that a few cells cannot tell which has more. So
+# are those of which one has to know that they do not place the image elsewhere just as well.
 LOOK_STEP = 4
 NEAR_SHARE = 0.1
-MAX_FINALISTS = 2
+MAX_FINALISTS, MAX_RIVALS = 2, 4
+BOUNDS_MARGIN_M = 2.0  # around the bounds of a chunk or place, for a robot whose pose there is expected
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,11 @@ class Correspondences:
 class Relocalizer:
     """A loaded map on a device.
 
-    `encoder` is for maps whose encoder lies elsewhere than where they were trained. Raises MapError
-    when the map's encoder is not there or is another one.
+    `expected` (3,) float64 may be set before an image: where in the map frame the camera should be,
+    to a few metres, None where that is not known. Chunks elsewhere are then looked at only if those
+    around it leave a doubt, and of chunks that look alike the expected one is believed. `encoder` is
+    for maps whose encoder lies elsewhere than where they were trained. Raises MapError when the
+    map's encoder is not there or is another one.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class Relocalizer:
                 f"the map's head takes {heads[0].channels} channels, "
                 f"encoder {encoder.card.name} gives {encoder.card.channels}"
             )
+        self.expected: Tensor | None = None
+        self._bounds = torch.stack([chunk.bounds for chunk in scene_map.chunks])
         self._stride = encoder.card.stride
         self._encoder = encoder.module.to(self.device, memory_format=torch.channels_last)
         self._heads = HeadEnsemble(heads, self.device)
@@ -106,6 +115,7 @@ class Relocalizer:
     def solve(self, found: Correspondences) -> PoseBatch:
         """Return the poses (B) that explain correspondences: of each image the one with most inliers.
 
+        If chunks place an image at two poses and neither has many more inliers, it has none: AMBIGUOUS_PLACE.
         Inlier thresholds count in pixels of the resized image, so they mean the same for any camera.
         """
         size = network_size(*found.camera.size)
@@ -113,14 +123,22 @@ class Relocalizer:
         pixels = (found.pixels + 0.5) * scale - 0.5
         camera = found.camera.resize(*size).to(self.device)
         solved = solve_pose(pixels.expand(len(found.points), -1, -1), found.points, camera, self.ransac)
-        rank = solved.inliers.sum(1) + solved.ok * (1 + len(pixels))
-        table = rank.new_full((int(found.image[-1]) + 1, len(self._heads)), -1)
-        table[found.image, found.chunk] = rank
-        winner = (found.chunk == table.argmax(1)[found.image]).nonzero()[:, 0]
-        poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
+        poses = solved if len(self._heads) == 1 else self._chosen(found, solved)
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images when the map was trained.
         return replace(poses, covariance=poses.covariance * self.scene_map.covariance_scale)
+
+    def _chosen(self, found: Correspondences, solved: PoseBatch) -> PoseBatch:
+        """Return the poses (B) to believe of those (M) of all candidates."""
+        winners, unsure = [], []
+        for image in range(int(found.image[-1]) + 1):
+            rows = (found.image == image).nonzero()[:, 0].tolist()
+            answers = [answer_of(solved, found.points, row) for row in rows]
+            order, ambiguous = weigh(answers, self.ransac.ambiguous_share, self.expected)
+            winners.append(rows[order[0]])
+            unsure.append(ambiguous)
+        poses = PoseBatch(*(getattr(solved, f.name)[winners] for f in fields(PoseBatch)))
+        return without(poses, torch.tensor(unsure, device=self.device), Reason.AMBIGUOUS_PLACE)
 
     def _candidates(self, features: Tensor, cells: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
         """Return which images (M,) are worth to be explained by which chunks (M,).
@@ -132,13 +150,36 @@ class Relocalizer:
             return images, torch.zeros_like(images)
         rows = torch.arange(len(cells), device=self.device).view(features.shape[2:])
         rows = rows[1::LOOK_STEP, 1::LOOK_STEP].flatten()
-        pixels = cells[rows].expand(len(self._heads), -1, -1)
-        chosen = []
-        for row in features.flatten(2).transpose(1, 2)[:, rows]:
-            support = pose_support(pixels, self._heads(row[None]), camera, self.ransac)
-            best, chunk = support.topk(min(MAX_FINALISTS, len(support)))
-            chosen.append(chunk[best >= best[0] - NEAR_SHARE])
+        some = features.flatten(2).transpose(1, 2)[:, rows]
+        chosen = [self._finalists(row[None], cells[rows], camera) for row in some]
         return torch.cat([images[i].expand(len(c)) for i, c in enumerate(chosen)]), torch.cat(chosen)
+
+    def _finalists(self, features: Tensor, pixels: Tensor, camera: Camera) -> Tensor:
+        """Return the chunks (m,) worth to explain an image of which features (1, n, C) are a few."""
+
+        def support(chunks: Tensor) -> Tensor:
+            points = self._heads(features.expand(len(chunks), -1, -1), chunks)
+            return pose_support(pixels.expand(len(chunks), -1, -1), points, camera, self.ransac)
+
+        chunks, others = self._around_expected()
+        share = support(chunks) if len(chunks) else pixels.new_zeros(0)
+        # With so much of the image explained, no other chunk could explain so much more that the
+        # expected one would not be believed. With less, one could: the robot may have been carried.
+        if len(others) and not bool((share >= self.ransac.ambiguous_share).any()):
+            chunks, share = torch.cat([chunks, others]), torch.cat([share, support(others)])
+        best, index = share.topk(min(MAX_RIVALS, len(share)))
+        near = best >= best[0] - NEAR_SHARE
+        near[MAX_FINALISTS:] = False
+        rival = best >= max(self.ransac.ambiguous_share * float(best[0]), self.ransac.min_inlier_share)
+        return chunks[index[near | rival]]
+
+    def _around_expected(self) -> tuple[Tensor, Tensor]:
+        """Return the chunks around where the camera is expected, and the others."""
+        around = torch.zeros(len(self._heads), dtype=torch.bool)
+        if self.expected is not None:
+            low, high = self._bounds[:, 0] - BOUNDS_MARGIN_M, self._bounds[:, 1] + BOUNDS_MARGIN_M
+            around = ((low <= self.expected) & (self.expected <= high)).all(1)
+        return around.nonzero()[:, 0].to(self.device), (~around).nonzero()[:, 0].to(self.device)
 
 
 def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:

@@ -88,6 +88,14 @@ class SceneMap:
         bounds = torch.stack([c.bounds for c in self.chunks])
         return torch.stack([bounds[:, 0].amin(0), bounds[:, 1].amax(0)])
 
+    @property
+    def missing_text(self) -> str:
+        """Return a sentence on the chunks that cannot be used, empty where all can."""
+        if not self.missing:
+            return ""
+        count, total = len(self.missing), len(self.missing) + len(self.chunks)
+        return f"{count} of {total} chunks of the map cannot be used: {_told(self.missing)}"
+
     def cloud(self) -> tuple[np.ndarray, np.ndarray]:
         """Return points (P, 3) float64 in the map frame and their brightness (P,) uint8."""
         points = torch.cat([c.cloud_points.double() + c.centre for c in self.chunks])
@@ -146,9 +154,9 @@ class SceneMap:
                 found.append(_chunk(number, tensors, header))
             except MapError as error:
                 missing[number] = str(error)
-                logger.warning("%s: %s", path, error)
+                logger.warning("%s: chunk %d: %s", path, number, error)
         if not found:
-            raise MapError(f"{path}: damaged ace_ros map: {'; '.join(missing.values()) or 'no chunk'}")
+            raise MapError(f"{path}: damaged ace_ros map: {_told(missing) or 'no chunk'}")
         return SceneMap(
             chunks=tuple(found),
             encoder=header["encoder"],
@@ -177,6 +185,11 @@ def read_map_header(path: Path) -> dict[str, Any]:
     return header
 
 
+def _told(missing: dict[int, str]) -> str:
+    """Return in words why chunks cannot be used."""
+    return "; ".join(f"chunk {number}: {why}" for number, why in sorted(missing.items()))
+
+
 def _chunk_tensors(number: int, chunk: Chunk) -> dict[str, Tensor]:
     # Only weights are halved. The centre stays float64 in the header: half precision would
     # round it to half a metre at one kilometre and overflow in UTM coordinates.
@@ -195,10 +208,10 @@ def _checksum(tensors: dict[str, Tensor]) -> int:
 
 
 def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> Chunk:
-    """Return a chunk of a file; raises MapError without the file's name when it is damaged."""
+    """Return a chunk of a file; raises MapError that only says what is wrong with it."""
     about, shape = header["chunks"][number], header["head"]
     if "missing" in about:
-        raise MapError(f"chunk {number}: {about['missing']}")
+        raise MapError(about['missing'])
     own = {k: v for k, v in tensors.items() if k.split(".")[1] == str(number)}
     with torch.device("meta"):  # a header may ask for more memory than there is
         head = Head(shape["channels"], shape["width"], shape["blocks"])
@@ -208,13 +221,13 @@ def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> C
         head.load_state_dict(weights, assign=True)
         points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
     except (KeyError, RuntimeError) as error:
-        raise MapError(f"chunk {number}: {error}") from error
+        raise MapError(str(error)) from error
     if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
-        raise MapError(f"chunk {number}: its cloud is {tuple(points.shape)}")
+        raise MapError(f"its cloud is {tuple(points.shape)}")
     if not all(torch.isfinite(v).all() for v in weights.values()):
-        raise MapError(f"chunk {number}: weights that are not finite numbers")
+        raise MapError("weights that are not finite numbers")
     if _checksum(own) != about["crc32"]:
-        raise MapError(f"chunk {number}: its contents have changed since they were written")
+        raise MapError("its contents have changed since they were written")
     return Chunk(
         head=head.eval().requires_grad_(False),
         centre=torch.tensor(about["centre"], dtype=torch.float64),

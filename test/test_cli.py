@@ -120,6 +120,12 @@ def test_a_place_in_chunks_is_one_map(simulated_scene: Path, tmp_path: Path) -> 
     path.write_bytes(data)
     done = run("eval", simulated_scene, path, "--json", "--device", "cpu")
     assert done.returncode == 0 and "changed since" in done.stderr
+    missing = {"1": "its contents have changed since they were written"}
+    assert json.loads(done.stdout)["missing_chunks"] == missing
+    assert json.loads(run("info", path, "--json").stdout)["missing_chunks"] == missing
+    sentence = f"1 of 2 chunks of the map cannot be used: chunk 1: {missing['1']}"
+    assert sentence in run("info", path).stdout
+    assert sentence in run("eval", simulated_scene, path, "--device", "cpu").stdout
     assert "cannot be split into 7 chunks" in refused("map", simulated_scene, "-o", path, "--chunks", 7)
 
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ace_ros.config import override, training_preset
-from ace_ros.data.scene import load_scene, read_grey
+from ace_ros.config import RansacConfig, override, training_preset
+from ace_ros.data.scene import Frame, load_scene, read_grey
 from ace_ros.errors import CameraError, ConfigError, MapError
 from ace_ros.evaluate import evaluate, write_report
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder
+from ace_ros.pnp import PoseBatch, Reason
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.trainer import train_map
@@ -137,6 +138,9 @@ def test_any_module_can_be_the_encoder(trained: Trained) -> None:
         Relocalizer(scene_map, device="cpu")
 
 
+BEST = RansacConfig(ambiguous_share=1.0)  # the chunk with most inliers wins, however near another is
+
+
 def spoiled(chunk: Chunk, noise: float, seed: int) -> Chunk:
     """Return a chunk whose head knows the place less well, or with much noise not at all."""
     head = copy.deepcopy(chunk.head)
@@ -157,7 +161,7 @@ def ensemble(trained: Trained) -> SceneMap:
 
 
 def test_an_ensemble_answers_as_the_best_of_its_chunks_alone(ensemble: SceneMap, trained: Trained) -> None:
-    together = Relocalizer(ensemble, device="cpu")
+    together = Relocalizer(ensemble, BEST, device="cpu")
     alone = [Relocalizer(replace(ensemble, chunks=(c,)), device="cpu") for c in ensemble.chunks]
     frames = load_scene(trained.scene, "test").frames
     localized = 0
@@ -176,7 +180,7 @@ def test_an_ensemble_answers_as_the_best_of_its_chunks_alone(ensemble: SceneMap,
 
 
 def test_a_batch_of_images_answers_as_its_images_alone(ensemble: SceneMap, trained: Trained) -> None:
-    relocalizer = Relocalizer(ensemble, device="cpu")
+    relocalizer = Relocalizer(ensemble, BEST, device="cpu")
     frames = load_scene(trained.scene).frames[5:8]
     images = np.stack([read_grey(f.image_path) for f in frames])
     images[1] = 0  # nothing there: no chunk, but it has its row
@@ -192,7 +196,110 @@ def test_without_one_of_its_chunks_a_map_still_localizes_there_by_the_others(
     ensemble: SceneMap, trained: Trained
 ) -> None:
     chunks = tuple(c for n, c in enumerate(ensemble.chunks) if n != 3)
-    relocalizer = Relocalizer(replace(ensemble, chunks=chunks, missing={3: "damaged"}), device="cpu")
+    relocalizer = Relocalizer(replace(ensemble, chunks=chunks, missing={3: "damaged"}), BEST, "cpu")
     frame = load_scene(trained.scene).frames[5]
     found = relocalizer.localize(read_grey(frame.image_path), frame.camera)
     assert bool(found.ok[0]) and 90.0 < float(found.T_map_camera[0, 0, 3]) < 110.0
+
+
+AWAY = torch.tensor([100.0, 0.0, 0.0], dtype=torch.float64)  # from chunk to chunk of the following
+
+
+def place_of(trained: Trained, *noise: float) -> SceneMap:
+    """Return a place of chunks 100 m apart, which know the trained scene less the more noise they have."""
+    scene_map = SceneMap.load(trained.map_path)
+    return replace(scene_map, chunks=tuple(spoiled(scene_map.chunks[0], n, i) for i, n in enumerate(noise)))
+
+
+@pytest.fixture(scope="module")
+def known(trained: Trained) -> list[Frame]:
+    """Return the test images that the scene's own map localizes."""
+    alone = Relocalizer(SceneMap.load(trained.map_path), device="cpu")
+    frames = load_scene(trained.scene, "test").frames
+    found = [f for f in frames if alone.localize(read_grey(f.image_path), f.camera).ok]
+    assert len(found) >= 5
+    return found
+
+
+def show(relocalizer: Relocalizer, frame: Frame, expected: Tensor | None = None) -> PoseBatch:
+    relocalizer.expected = expected
+    return relocalizer.localize(read_grey(frame.image_path), frame.camera)
+
+
+def chunk_of(found: PoseBatch) -> int:
+    return round(float(found.T_map_camera[0, 0, 3]) / 100.0)
+
+
+@pytest.mark.parametrize("noise", [(0.0, 0.0), (3.0, 0.0, 0.05), (0.0, 3.0, 3.0, 0.0)])
+def test_chunks_that_look_alike_are_ambiguous(
+    trained: Trained, known: list[Frame], noise: tuple[float, ...]
+) -> None:
+    relocalizer = Relocalizer(place_of(trained, *noise), device="cpu")
+    for frame in known:
+        found = show(relocalizer, frame)
+        assert not bool(found.ok[0]) and Reason(int(found.reason[0])) is Reason.AMBIGUOUS_PLACE
+        assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
+        assert int(found.inliers[0].sum()) > 50
+
+
+def test_of_chunks_that_look_alike_the_expected_one_is_believed(trained: Trained, known: list[Frame]) -> None:
+    relocalizer = Relocalizer(place_of(trained, 0.0, 3.0, 0.0), device="cpu")
+    for frame in known:
+        for number in (0, 2):
+            expected = frame.T_map_camera[:3, 3] + number * AWAY + 0.5
+            found = show(relocalizer, frame, expected)
+            assert bool(found.ok[0]) and chunk_of(found) == number
+        halfway = show(relocalizer, frame, frame.T_map_camera[:3, 3] + AWAY)
+        assert int(halfway.reason[0]) == Reason.AMBIGUOUS_PLACE
+
+
+def test_overlapping_chunks_that_agree_are_one_answer(trained: Trained, known: list[Frame]) -> None:
+    scene_map = place_of(trained, 0.0, 0.1)
+    own, other = scene_map.chunks
+    beside = replace(other, centre=own.centre, bounds=own.bounds)
+    together = Relocalizer(replace(scene_map, chunks=(own, beside)), device="cpu")
+    alone = Relocalizer(replace(scene_map, chunks=(own,)), device="cpu")
+    for frame in known:
+        found, expected = show(together, frame), show(alone, frame)
+        assert bool(found.ok[0])
+        assert float(pose_error(found.T_map_camera[0], expected.T_map_camera[0])[0]) < 0.1
+
+
+def test_a_robot_that_was_carried_is_found_as_if_nothing_was_expected(
+    trained: Trained, known: list[Frame]
+) -> None:
+    # Where it is expected nothing is known, or a part of what it sees: a room that looks similar.
+    for there in (3.0, 0.5):
+        relocalizer = Relocalizer(place_of(trained, there, 3.0, 0.0), device="cpu")
+        for frame in known:
+            anywhere = show(relocalizer, frame)
+            carried = show(relocalizer, frame, frame.T_map_camera[:3, 3])
+            assert torch.equal(carried.ok, anywhere.ok)
+            assert torch.equal(carried.T_map_camera.nan_to_num(), anywhere.T_map_camera.nan_to_num())
+            assert bool(carried.ok[0]) and chunk_of(carried) == 2
+
+
+def test_only_the_chunks_around_the_expected_position_are_evaluated(
+    trained: Trained, known: list[Frame]
+) -> None:
+    relocalizer = Relocalizer(place_of(trained, 3.0, 0.0, 3.0, 0.0), device="cpu")
+    asked: list[int] = []
+    heads = relocalizer._heads
+
+    class Counting:
+        def __len__(self) -> int:
+            return len(heads)
+
+        def __call__(self, features: Tensor, chunks: Tensor) -> Tensor:
+            asked.extend(chunks.tolist())
+            return heads(features, chunks)
+
+    relocalizer._heads = Counting()  # type: ignore[assignment]
+    frame = load_scene(trained.scene).frames[5]  # a mapping image, of which the map is sure
+    at = frame.T_map_camera[:3, 3]
+    relocalizer.ransac = RansacConfig(ambiguous_share=0.3)
+    assert chunk_of(show(relocalizer, frame, at + AWAY)) == 1
+    assert set(asked) == {1}
+    asked.clear()
+    show(relocalizer, frame, at)  # where the map does not know the image
+    assert set(asked) == {0, 1, 2, 3}

@@ -21,18 +21,15 @@ from ace_ros.atlas.index import AtlasIndex, Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
-from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.input import network_batch
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.network.signature import signature
 from ace_ros.pnp import PoseBatch, Reason
-from ace_ros.relocalizer import Correspondences, Relocalizer, grey_batch
+from ace_ros.pnp.rivals import answer_of, weigh
+from ace_ros.relocalizer import BOUNDS_MARGIN_M, Correspondences, Relocalizer, grey_batch
 from ace_ros.scene_map import SceneMap
 
-SAME_POSE_M, SAME_POSE_RAD = 0.5, 0.2  # poses in one frame that agree so well are one answer
-BOUNDS_MARGIN_M = 2.0  # around the bounds of a place, for a robot whose pose there is expected
-EXPECTED_WITHIN_M = 5.0  # of where a robot was seen last, its next image was taken
 SIMILARITY_MARGIN = 0.05  # places so nearly as similar to an image as the known one are tried too
 LOOK_ALIKES = 8  # of a place, kept in mind while the robot is in it
 BYTES_READY_PER_FILE_BYTE = 2.0  # weights are halved in files
@@ -62,6 +59,7 @@ class Trial:
     similarity: float  # of signatures, NaN for a place that has none
     found: Correspondences
     poses: PoseBatch
+    scene_map: SceneMap
 
     @property
     def ok(self) -> bool:
@@ -144,12 +142,12 @@ class PlaceFinder:
         for numbers in self._rounds(query, hint):
             for number in numbers:
                 try:
-                    trials.append(self._try(number, query, image, camera))
+                    trials.append(self._try(number, query, image, camera, hint))
                 except MapError as error:  # the others may still be the one
                     unusable.append(str(error))
             if any(trial.ok for trial in trials):
                 break
-        reason, trials = decide(trials, hint, self.config.ambiguous_share)
+        reason, trials = decide(trials, hint, self.ransac.ambiguous_share)
         return Finding(reason, trials, unusable)
 
     @property
@@ -189,12 +187,18 @@ class PlaceFinder:
             features: Tensor = self._encoder.module(batch.contiguous(memory_format=torch.channels_last))
         return features[0]
 
-    def _try(self, number: int, query: Tensor, image: np.ndarray, camera: Camera) -> Trial:
+    def _try(self, number: int, query: Tensor, image: np.ndarray, camera: Camera, hint: Hint) -> Trial:
         relocalizer = self.relocalizer(number)
+        place = self.index[number]
         relocalizer.ransac = self.ransac
+        relocalizer.expected = hint.point if hint.map_frame == place.map_frame else None
         found = relocalizer.predict(image, camera)
         return Trial(
-            self.index[number], self._similarity(number, query), found, relocalizer.solve(found)
+            place,
+            self._similarity(number, query),
+            found,
+            relocalizer.solve(found),
+            relocalizer.scene_map,
         )
 
     def _rounds(self, query: Tensor, hint: Hint) -> Iterator[list[int]]:
@@ -237,35 +241,13 @@ class PlaceFinder:
 
 
 def decide(trials: list[Trial], hint: Hint, ambiguous_share: float) -> tuple[Reason, list[Trial]]:
-    """Return what trials say together, and the trials with the answer first.
-
-    Places whose inliers are near those of the best are rivals. Where the robot is expected tells
-    rivals in that frame apart, of which only one can be near; of other frames it says nothing.
-    """
-    trials = sorted(trials, key=lambda trial: (not trial.ok, -trial.inlier_share))
+    """Return what trials say together, and the trials with the answer first."""
+    answers = [answer_of(t.poses, t.found.points, 0, t.place.map_frame) for t in trials]
+    order, ambiguous = weigh(answers, ambiguous_share, hint.point, hint.map_frame)
+    trials = [trials[n] for n in order]
     if not trials or not trials[0].ok:
         return Reason.UNKNOWN_PLACE, trials
-    least = ambiguous_share * trials[0].inlier_share
-    rivals = [trial for trial in trials if trial.ok and trial.inlier_share >= least]
-    if any(_expected(trial, hint) for trial in rivals):
-        rivals = [t for t in rivals if t.place.map_frame != hint.map_frame or _expected(t, hint)]
-    rest = [trial for trial in trials if trial not in rivals]
-    alike = all(_same(rivals[0], other) for other in rivals[1:])
-    return Reason.NONE if alike else Reason.AMBIGUOUS_PLACE, [*rivals, *rest]
-
-
-def _expected(trial: Trial, hint: Hint) -> bool:
-    if hint.point is None or trial.place.map_frame != hint.map_frame:
-        return False
-    return float((trial.poses.T_map_camera[0, :3, 3].cpu() - hint.point).norm()) < EXPECTED_WITHIN_M
-
-
-def _same(one: Trial, other: Trial) -> bool:
-    """Return whether two places that share a frame give one pose: both see what lies between them."""
-    if one.place.map_frame != other.place.map_frame:
-        return False
-    metres, radians = pose_error(one.poses.T_map_camera, other.poses.T_map_camera)
-    return float(metres[0]) < SAME_POSE_M and float(radians[0]) < SAME_POSE_RAD
+    return Reason.AMBIGUOUS_PLACE if ambiguous else Reason.NONE, trials
 
 
 class _Remembering(nn.Module):

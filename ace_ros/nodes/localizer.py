@@ -7,31 +7,21 @@ import threading
 import time
 from typing import Any
 
-from geometry_msgs.msg import PoseWithCovarianceStamped, TransformStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_srvs.srv import Trigger
-from tf2_msgs.msg import TFMessage
 from torch import Tensor
 
+from ace_ros.atlas.finder import Hint
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
 from ace_ros.network.precision import limit_threads
 from ace_ros.nodes.camera_source import CameraSource, check_size
-from ace_ros.nodes.conversions import (
-    covariance_of_base,
-    fill_cloud,
-    fill_covariance,
-    fill_pose,
-    fill_transform,
-    stamp_ns,
-)
-from ace_ros.nodes.debug_image import draw_cells
-from ace_ros.nodes.images import fill_image, image_array, to_bgr
+from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
+from ace_ros.nodes.images import image_array
+from ace_ros.nodes.localizer_topics import LocalizerTopics
 from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
 from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
@@ -45,6 +35,8 @@ from ace_ros.pnp import Reason
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus
+
+STAYED_S = 2.0  # without odometry a robot is taken to be where it was so long ago, to a few metres
 
 class NotLocalized(Exception):
     """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
@@ -71,7 +63,8 @@ class Localizer(Node):
         self._newest_result = (0.0, Status.REASON_NONE, "")  # time of receiving, reason, message
         self._result_arrived = threading.Condition()
         self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
-        self._make_publishers()
+        self._topics = LocalizerTopics(self)
+        self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
         self._tf = TfTree(self, self._on_jump)
         self._worker = NewestWorker(self._work)
         self._load_at_start(config.map, config.place)
@@ -91,13 +84,6 @@ class Localizer(Node):
     def close(self) -> None:
         """End the thread that works on images."""
         self._worker.close()
-
-    def _make_publishers(self) -> None:
-        self._pose_publisher = self.create_publisher(PoseWithCovarianceStamped, "pose", 10)
-        self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
-        self._cloud_publisher = self.create_publisher(PointCloud2, "map_cloud", LATCHED)
-        self._debug_publisher = self.create_publisher(Image, "debug_image", 1)
-        self._tf_publisher = self.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
 
     # Maps
 
@@ -124,19 +110,12 @@ class Localizer(Node):
             return LoadMap.Response.INVALID_MAP, str(error)
         self._map = loaded
         self._tracker.restart()
-        if isinstance(loaded, SingleMap):
-            self._publish_cloud(loaded, loaded.place, loaded.frame)
+        if loaded.scene_map is not None:
+            self._topics.send_cloud(loaded.scene_map, loaded.frame)
         self._cloud_of = loaded.place
-        message = f"map {loaded.name!r} is loaded; looking for the robot"
-        self._publish_status(self._new_status(Status.REASON_NONE, message))
-        return LoadMap.Response.SUCCESS, message
-
-    def _publish_cloud(self, loaded: SingleMap | AtlasMap, place: str, frame: str) -> None:
-        cloud = PointCloud2()
-        cloud.header.frame_id = frame
-        cloud.header.stamp = self.get_clock().now().to_msg()
-        fill_cloud(cloud, PointField, *loaded.cloud(place))
-        publish(self, self._cloud_publisher, cloud)
+        status = self._new_status(Status.REASON_NONE, f"map {loaded.name!r} is loaded; looking for the robot")
+        self._publish_status(status)
+        return LoadMap.Response.SUCCESS, status.message
 
     def _on_load_map(self, request: Any, response: Any) -> Any:
         response.result, response.message = self._load(request.map, request.place)
@@ -178,30 +157,45 @@ class Localizer(Node):
         if stamp == 0:
             raise NotLocalized(Status.REASON_BAD_IMAGE, "the image has no time stamp")
         image, camera = self._read(message)
-        _, before = self._tracker.accepted
-        found = loaded.localize(image, camera, self._parameters_of[RansacConfig], before)
+        frame = self.config.camera_frame or message.header.frame_id
+        found = loaded.localize(
+            image, camera, self._parameters_of[RansacConfig], self._expectation(frame, stamp)
+        )
         status.points, status.inliers = len(found.inliers), int(found.inliers.sum())
         status.inlier_share = status.inliers / max(status.points, 1)
         status.latency_ms = 1e3 * (time.monotonic() - received)
-        self._publish_debug_image(message, image, found.pixels, found.inliers, status)
+        self._topics.send_debug_image(message, image, found, status.latency_ms)
         if found.reason is not Reason.NONE:
             raise NotLocalized(int(found.reason), found.message)
         T_map_camera = found.T_map_camera
-        frame = self.config.camera_frame or message.header.frame_id
         T_camera_base, T_odom_camera = self._transforms(frame, stamp)
         T_map_base = T_map_camera @ T_camera_base
         T_map_odom = T_map_base if T_odom_camera is None else T_map_camera @ inverse(T_odom_camera)
         self._accept(T_map_odom, epoch, stamp, found)
-        if found.place != self._cloud_of:
-            self._publish_cloud(loaded, found.place, found.frame)
+        if found.place != self._cloud_of and found.scene_map is not None:
+            self._topics.send_cloud(found.scene_map, found.frame)
             self._cloud_of = found.place
         covariance = covariance_of_base(found.covariance, T_map_camera, T_camera_base)
-        self._publish_pose(message.header.stamp, found.frame, T_map_base, covariance)
+        self._topics.send_pose(message.header.stamp, found.frame, T_map_base, covariance)
         if T_odom_camera is None and self.config.publish_tf:
             child = self.config.base_frame or frame
-            self._send_transform(message.header.stamp, found.frame, child, T_map_base)
+            self._topics.send_transform(message.header.stamp, found.frame, child, T_map_base)
         text = f"localized: {100 * status.inlier_share:.0f} % of the image agrees"
         status.message = f"{text}; {found.message}" if found.message else text
+
+    def _expectation(self, frame: str, stamp: int) -> Hint:
+        """Return where the camera should be by its last pose and the odometry since."""
+        T_map_odom, before = self._tracker.accepted
+        if T_map_odom is None:
+            return Hint()
+        point = None
+        if self.config.odom_frame:
+            # The newest odometry, for what an image is to be tried with need not wait for its stamp.
+            T_odom_camera = self._tf.newest(self.config.odom_frame, frame)
+            point = None if T_odom_camera is None else (T_map_odom @ T_odom_camera)[:3, 3]
+        elif self._tracker.since_pose_s(stamp) < STAYED_S:
+            point = before.T_map_camera[:3, 3]
+        return Hint(before.place, before.frame, point)
 
     def _read(self, message: Any) -> tuple[Any, Any]:
         try:
@@ -241,30 +235,6 @@ class Localizer(Node):
                 Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed"
             )
 
-    # Results
-
-    def _publish_pose(self, stamp: Any, frame: str, T_map_base: Tensor, covariance: Tensor) -> None:
-        pose = PoseWithCovarianceStamped()
-        pose.header.stamp, pose.header.frame_id = stamp, frame
-        fill_pose(pose.pose.pose, T_map_base)
-        fill_covariance(pose.pose, covariance)
-        publish(self, self._pose_publisher, pose)
-
-    def _publish_debug_image(
-        self, message: Any, image: Any, pixels: Tensor, inliers: Tensor, status: Any
-    ) -> None:
-        if self._debug_publisher.get_subscription_count() == 0:
-            return
-        text = f"{status.inliers} of {status.points} cells agree, {status.latency_ms:.0f} ms"
-        picture = draw_cells(to_bgr(image), pixels.cpu().numpy(), inliers.numpy(), text)
-        publish(self, self._debug_publisher, fill_image(Image(header=message.header), picture))
-
-    def _send_transform(self, stamp: Any, parent: str, child: str, T_parent_child: Tensor) -> None:
-        transform = TransformStamped(child_frame_id=child)
-        transform.header.stamp, transform.header.frame_id = stamp, parent
-        fill_transform(transform.transform, T_parent_child)
-        publish(self, self._tf_publisher, TFMessage(transforms=[transform]))
-
     # Status
 
     def _new_status(self, reason: int, message: str) -> Any:
@@ -279,11 +249,16 @@ class Localizer(Node):
 
     def _publish_status(self, status: Any) -> None:
         """Publish a status, with what is known of map, state and counts written into it."""
+        loaded = self._map
         status.state = self._published_state = self._state()
         _, accepted = self._tracker.accepted
-        status.map_name = self._map.name if self._map else ""
-        status.place = accepted.place or (self._map.place if self._map else "")
-        status.header.frame_id = accepted.frame or (self._map.frame if self._map else "")
+        status.map_name = loaded.name if loaded else ""
+        status.place = accepted.place or (loaded.place if loaded else "")
+        status.header.frame_id = accepted.frame or (loaded.frame if loaded else "")
+        scene_map = accepted.scene_map or (loaded.scene_map if loaded else None)
+        if scene_map is not None and scene_map.missing:
+            status.chunks_missing = len(scene_map.missing)
+            status.message = "; ".join(filter(None, [status.message, scene_map.missing_text]))
         status.images_tried, status.images_localized = self._tracker.tried, self._tracker.localized
         status.since_pose_s = self._tracker.since_pose_s(stamp_ns(status.header.stamp))
         publish(self, self._status_publisher, status)
@@ -309,7 +284,7 @@ class Localizer(Node):
         if T_map_odom is None or not (config.publish_tf and config.odom_frame):
             return
         stamp = self.get_clock().now() + Duration(seconds=config.transform_tolerance_s)
-        self._send_transform(stamp.to_msg(), accepted.frame, config.odom_frame, T_map_odom)
+        self._topics.send_transform(stamp.to_msg(), accepted.frame, config.odom_frame, T_map_odom)
 
     def _on_relocalize(self, request: Any, response: Any) -> Any:
         if self._map is None:

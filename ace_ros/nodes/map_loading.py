@@ -28,6 +28,7 @@ SENTENCES = {
     Reason.NO_HYPOTHESIS: "no pose explains the image",
     Reason.TOO_FEW_INLIERS: "too little of the image agrees with a pose",
     Reason.TOO_CONCENTRATED: "what agrees with a pose covers too little of the image",
+    Reason.AMBIGUOUS_PLACE: "the image fits more than one place of the map",
 }
 
 
@@ -41,7 +42,7 @@ class Located:
 
     pixels (N, 2) were asked, inliers (N,) agree, both on the CPU. Without a pose, `reason` is not NONE,
     T_map_camera (4, 4) and covariance (6, 6) are NaN. `message` is a sentence for a person, empty
-    where there is nothing to say but that there is a pose.
+    where there is nothing to say but that there is a pose. `scene_map` is the map that it is from.
     """
 
     reason: Reason
@@ -52,6 +53,7 @@ class Located:
     inliers: Tensor
     T_map_camera: Tensor
     covariance: Tensor
+    scene_map: SceneMap | None = None
 
 
 NOWHERE = Located(
@@ -66,36 +68,33 @@ class SingleMap:
     def __init__(self, name: str, place: str, frame: str, relocalizer: Relocalizer) -> None:
         self.name, self.place, self.frame = name, place, frame
         self._relocalizer = relocalizer
+        self.scene_map = relocalizer.scene_map
 
-    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, before: Located) -> Located:
-        """Return where an image was taken; what was known before changes nothing. Raises CameraError."""
-        self._relocalizer.ransac = ransac
+    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
+        """Return where an image was taken; only the hint's point is of use. Raises CameraError."""
+        self._relocalizer.ransac, self._relocalizer.expected = ransac, hint.point
         found = self._relocalizer.predict(image, camera)
         poses = self._relocalizer.solve(found)
         reason = Reason(int(poses.reason[0]))
         return Located(
             reason, SENTENCES[reason], self.place, self.frame, found.pixels.cpu(),
-            poses.inliers[0].cpu(), poses.T_map_camera[0].cpu(), poses.covariance[0].cpu(),
+            poses.inliers[0].cpu(), poses.T_map_camera[0].cpu(), poses.covariance[0].cpu(), self.scene_map,
         )  # fmt: skip
-
-    def cloud(self, place: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the points of the map and their brightness."""
-        return self._relocalizer.scene_map.cloud()
 
 
 class AtlasMap:
-    """An atlas in use. Its frame is that of the place where the robot is found."""
+    """An atlas in use. Its frame, and its map, are those of the place where the robot is found."""
 
     place = frame = ""
+    scene_map = None
 
     def __init__(self, name: str, finder: PlaceFinder) -> None:
         self.name = name
         self._finder = finder
 
-    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, before: Located) -> Located:
-        """Return where an image was taken; where the one before was is tried first. Raises CameraError."""
+    def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
+        """Return where an image was taken; the place of the hint is tried first. Raises CameraError."""
         self._finder.ransac = ransac
-        hint = Hint(before.place, before.frame, before.T_map_camera[:3, 3]) if before.place else None
         found = self._finder.find(image, camera, hint)
         if not found.trials:
             return replace(NOWHERE, message=found.message)
@@ -109,13 +108,8 @@ class AtlasMap:
             best.poses.inliers[0].cpu(),
             best.poses.T_map_camera[0].cpu(),
             best.poses.covariance[0].cpu(),
+            best.scene_map,
         )
-
-    def cloud(self, place: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the points of a place's map and their brightness."""
-        number = self._finder.index.find(place)
-        assert number is not None
-        return self._finder.relocalizer(number).scene_map.cloud()
 
 
 def load_map(

@@ -64,6 +64,15 @@ class TfTree:
             raise NoPose(f"the transform {target} -> {source} is not finite numbers")
         return T
 
+    def newest(self, target: str, source: str) -> Tensor | None:
+        """Return the newest T_target_source (4, 4), however old it is, None where there is none."""
+        with self.changed:
+            try:
+                found = self._buffer.lookup_transform(target, source, Time())
+            except TransformException:
+                return None
+        return matrix_of_transform(found.transform)
+
     def _out_of_time(self, target: str, source: str, stamp: int) -> NoPose:
         try:  # time 0 asks for the newest: only to say how old it is
             newest = self._buffer.lookup_transform(target, source, Time())

@@ -91,6 +91,17 @@ def solve_pose(
     return result
 
 
+def without(poses: PoseBatch, refused: Tensor, reason: Reason) -> PoseBatch:
+    """Return poses of which those refused (B,) bool are none, for a reason."""
+    return PoseBatch(
+        T_map_camera=torch.where(refused[:, None, None], torch.nan, poses.T_map_camera),
+        ok=poses.ok & ~refused,
+        inliers=poses.inliers,
+        covariance=torch.where(refused[:, None, None], torch.nan, poses.covariance),
+        reason=torch.where(refused, int(reason), poses.reason).to(torch.uint8),
+    )
+
+
 @contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
     """Keep the work of this thread on one core, if it is a CPU's.
