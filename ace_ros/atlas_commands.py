@@ -24,6 +24,13 @@ def run_add(options: argparse.Namespace) -> None:
     _print_places(places, options.json)
 
 
+def run_remove(options: argparse.Namespace) -> None:
+    """Take places out of an atlas and delete their maps."""
+    from ace_ros.atlas.folder import remove_places
+
+    remove_places(options.atlas, options.places)
+
+
 def run_list(options: argparse.Namespace) -> None:
     """Print the places of an atlas."""
     from ace_ros.atlas.index import read_index

@@ -213,6 +213,9 @@ def _add_atlas(subparsers: Any) -> None:
     )
     parser.add_argument("--position", type=position, metavar="LAT,LON", help="latitude, longitude in degrees")
     parser.add_argument("--replace", action="store_true", help="replace a place of the same name")
+    parser = _command(actions, "remove", run.run_remove, "Take places out and delete their maps.", False)
+    parser.add_argument("atlas", type=Path, metavar="ATLAS")
+    parser.add_argument("places", nargs="+", metavar="NAME")
     parser = _command(actions, "list", run.run_list, "Print the places of an atlas.", True)
     parser.add_argument("atlas", type=Path, metavar="ATLAS")
     parser = _command(
@@ -231,7 +234,7 @@ def _add_atlas(subparsers: Any) -> None:
     )
     parser.add_argument("--radius", type=float, default=100.0, metavar="M", help="... to so many metres")
     _add_encoder(parser)
-    parser = _command(actions, "check", run.run_check, "Look for missing, damaged and foreign maps.", True)
+    parser = _command(actions, "check", run.run_check, "Look for maps missing, damaged or foreign.", True)
     parser.add_argument("atlas", type=Path, metavar="ATLAS")
 
 

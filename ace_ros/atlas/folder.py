@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An atlas on disk: a folder of maps with an index. Adding maps to it, and checking it."""
+"""An atlas on disk: a folder of maps with an index. Adding and removing maps, and checking it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Problem:
     """Something wrong with a place of an atlas, or with a file in its folder."""
 
     name: str
-    kind: str  # missing, changed, damaged, foreign or unlisted
+    kind: str  # missing, changed, damaged, incomplete, foreign or unlisted
     message: str
 
 
@@ -85,6 +85,25 @@ def add_maps(
     return added
 
 
+def remove_places(folder: Path, names: Sequence[str]) -> None:
+    """Take places out of an atlas and delete their maps.
+
+    Raises MapError when there is no such place, OSError when the folder cannot be written: all of
+    them are then still there.
+    """
+    with _alone(folder):
+        old = read_index(folder)
+        entries = {place.name: (place, old.signature(number)) for number, place in enumerate(old)}
+        unknown = sorted(set(names) - set(entries))
+        if unknown:
+            raise MapError(f"{folder}: this atlas has no place {', '.join(map(repr, unknown))}")
+        removed = [entries.pop(name)[0] for name in dict.fromkeys(names)]
+        # The index first: killed in between, a map is left that nobody uses, never a place without one.
+        write_index(folder, make_index(old.encoder, old.encoder_hash, entries.values()))
+        for place in removed:
+            map_path(folder, place).unlink(missing_ok=True)
+
+
 def _read(
     path: Path, name: str, map_frame: str, position: tuple[float, float] | None
 ) -> tuple[SceneMap, Place, bytes]:
@@ -121,29 +140,31 @@ def check(folder: Path) -> Iterator[Problem]:
             yield Problem(f"number {number}", "damaged", str(error))
             continue
         names.add(place.name)
-        problem = _problem_of(folder, place, index)
-        if problem:
-            yield problem
+        yield from _problems_of(folder, place, index)
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         if path.stem not in names:
             yield Problem(path.stem, "unlisted", f"{path}: is not in the index; add it")
 
 
-def _problem_of(folder: Path, place: Place, index: AtlasIndex) -> Problem | None:
+def _problems_of(folder: Path, place: Place, index: AtlasIndex) -> Iterator[Problem]:
     path = map_path(folder, place)
     if not path.is_file():
-        return Problem(place.name, "missing", f"{path}: there is no such file")
+        yield Problem(place.name, "missing", f"{path}: there is no such file")
+        return
     try:
         scene_map, data = SceneMap.load(path), path.read_bytes()
     except (MapError, OSError) as error:
-        return Problem(place.name, "damaged", str(error))
+        yield Problem(place.name, "damaged", str(error))
+        return
+    if scene_map.missing:
+        yield Problem(place.name, "incomplete", f"{path}: {scene_map.missing_text}")
     try:
         _check_encoder(path, scene_map, index.encoder, index.encoder_hash)
     except MapError as error:
-        return Problem(place.name, "foreign", str(error))
+        yield Problem(place.name, "foreign", str(error))
+        return
     if hashlib.sha256(data).hexdigest() != place.sha256:
-        return Problem(place.name, "changed", f"{path}: is not the file that was added; add it again")
-    return None
+        yield Problem(place.name, "changed", f"{path}: is not the file that was added; add it again")
 
 
 def _check_encoder(path: Path, scene_map: SceneMap, encoder: str, encoder_hash: str) -> None:

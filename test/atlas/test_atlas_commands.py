@@ -71,7 +71,15 @@ def test_check_prints_all_problems_and_fails(
     assert err.strip().endswith("house: 2 problems")
 
 
+def test_remove(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["atlas", "remove", str(atlas), "wall", "floor"]) == 2
+    assert "no place 'floor'" in capsys.readouterr().err
+    assert main(["atlas", "remove", str(atlas), "wall"]) == 0
+    assert main(["atlas", "list", str(atlas)]) == 0
+    assert capsys.readouterr().out == "" and not (atlas / "wall.safetensors").exists()
+
+
 def test_a_folder_that_is_no_atlas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("list", "check"):
-        assert main(["atlas", command, str(tmp_path)]) == 2
+    for command, *names in (["list"], ["check"], ["remove", "wall"]):
+        assert main(["atlas", command, str(tmp_path), *names]) == 2
         assert "atlas.index: cannot be read" in capsys.readouterr().err

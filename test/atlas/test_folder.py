@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from ace_ros.atlas.folder import add_maps, check, is_atlas, map_path
+from ace_ros.atlas.folder import add_maps, check, is_atlas, map_path, remove_places
 from ace_ros.atlas.index import INDEX_NAME, read_index
 from ace_ros.errors import ConfigError, MapError
 from ace_ros.network.head import Head
@@ -146,6 +147,68 @@ def test_check_names_every_problem_and_goes_on(atlas: Path, maps: list[Path]) ->
     assert all(p.name in p.message for p in check(atlas))
     scene_map(7, "map_cellar", encoder_hash="fedcba9876543210").save(atlas / "cellar.safetensors")
     assert {p.name: p.kind for p in check(atlas)}["cellar"] == "foreign"
+
+
+def two_chunks(maps: list[Path]) -> SceneMap:
+    """Return a place in two chunks."""
+    one, other = SceneMap.load(maps[0]), SceneMap.load(maps[1])
+    return replace(one, chunks=(*one.chunks, *other.chunks), map_frame="map_hall")
+
+
+def test_check_names_the_chunks_that_cannot_be_used(atlas: Path, maps: list[Path], tmp_path: Path) -> None:
+    for name in ("hall", "yard"):
+        two_chunks(maps).save(tmp_path / f"{name}.safetensors")
+        add_maps(atlas, [tmp_path / f"{name}.safetensors"], map_frame="{name}")
+    untrained = replace(SceneMap.load(maps[0]), missing={0: "its process died"}, map_frame="den")
+    untrained.save(tmp_path / "den.safetensors")
+    add_maps(atlas, [tmp_path / "den.safetensors"])
+    assert [(p.name, p.kind) for p in check(atlas)] == [("den", "incomplete")]
+    path = atlas / "hall.safetensors"
+    data = bytearray(path.read_bytes())
+    data[data.find(load_file(path)["head.1.output.weight"].numpy().tobytes()) + 7] ^= 0x10
+    path.write_bytes(data)
+    found = {(p.name, p.kind): p.message for p in check(atlas)}
+    assert set(found) == {("den", "incomplete"), ("hall", "incomplete"), ("hall", "changed")}
+    assert "1 of 2 chunks of the map cannot be used: chunk 0: its process died" in found["den", "incomplete"]
+    assert "chunk 1: its contents have changed" in found["hall", "incomplete"]
+
+
+def test_a_place_that_is_removed_is_gone(atlas: Path) -> None:
+    remove_places(atlas, ["lobby", "cellar"])
+    assert [place.name for place in read_index(atlas)] == ["attic"]
+    assert sorted(p.name for p in atlas.iterdir()) == sorted([INDEX_NAME, "attic.safetensors"])
+    (atlas / "attic.safetensors").unlink()  # a place without its map can be removed as well
+    remove_places(atlas, ["attic"])
+    assert len(read_index(atlas)) == 0 and list(check(atlas)) == []
+
+
+def test_nothing_is_removed_where_one_of_the_places_is_not_there(atlas: Path) -> None:
+    with pytest.raises(MapError, match="this atlas has no place 'loft'"):
+        remove_places(atlas, ["lobby", "loft"])
+    assert len(read_index(atlas)) == 3 and list(check(atlas)) == []
+
+
+def test_a_removal_that_is_killed_leaves_no_place_without_its_map(atlas: Path) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from ace_ros.atlas import folder
+Path.unlink = lambda *args, **more: os._exit(9)  # killed when the first file is about to go
+folder.remove_places(Path({str(atlas)!r}), ["lobby", "attic"])
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert [place.name for place in read_index(atlas)] == ["cellar"]
+    assert {p.kind for p in check(atlas)} == {"unlisted"}
+
+
+def test_a_removal_on_a_full_disk_removes_nothing(atlas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ace_ros.atlas.folder.write_index", full)
+    with pytest.raises(OSError, match="No space left"):
+        remove_places(atlas, ["lobby"])
+    assert len(read_index(atlas)) == 3 and list(check(atlas)) == []
 
 
 def test_a_full_disk_leaves_the_atlas_as_it_was(
