@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ace_ros.network.input import network_size
 from ace_ros.network.landmarks import Landmarks, no_landmarks, quantised
 from ace_ros.pnp.solve import one_thread
 from ace_ros.training.bundle import Bundle, State
+from ace_ros.training.plane_sweep import MIN_BASELINE_SHARE, PROBED, RANK_FACTORS
 from ace_ros.training.tracks import Tracks, encode_frame, find_tracks
 
 WIDTH_PX = 4.0  # of the robust loss that triangulates
@@ -40,18 +42,30 @@ class Survey:
         on_image: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """Match images of frames whose poses are known. Raises SceneError when one cannot be read."""
-        self._frames, self._config = frames, config
+        self._config = config
         self._tracks: Tracks | None = None
+        self._T = torch.stack([f.T_map_camera for f in frames])
+        cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
+        self._focal_px = torch.stack([c.matrix.diagonal()[:2].mean() for c in cameras])
         if not config.landmarks:
             return
-        count = min(len(frames), config.landmark_images)
-        images = torch.linspace(0, len(frames) - 1, count).round().long()
-        per_image = round(min(max(SPARE * config.landmarks / count, TRACKS[0]), TRACKS[1]))
-        T = torch.stack([f.T_map_camera for f in frames])
         encoder.module.to(device, memory_format=torch.channels_last)
-        self._tracks = find_tracks(
-            T, lambda i: encode_frame(frames[i], encoder, device), on_image, images, per_image
-        )
+        count = min(len(frames), config.landmark_images)
+        per_image = round(min(max(SPARE * config.landmarks / count, TRACKS[0]), TRACKS[1]))
+
+        def tracks_of(images: int, factor: int, on_image: Callable[[int, int], None]) -> Tracks:
+            chosen = torch.linspace(0, len(frames) - 1, images).round().long()
+            return find_tracks(
+                self._T,
+                lambda i: encode_frame(frames[i], encoder, device),
+                on_image,
+                chosen,
+                per_image,
+                factor,
+            )
+
+        factor = self._rank_factor(lambda factor: tracks_of(min(count, PROBED), factor, lambda *_: None))
+        self._tracks = tracks_of(count, factor, on_image)
 
     def landmarks(self, usable: Tensor, centre: Tensor, channels: int) -> Landmarks:
         """Return landmarks of images that are `usable` (I,), relative to a centre (3,) of the map frame."""
@@ -59,31 +73,62 @@ class Survey:
             return no_landmarks(channels)
         found = self._tracks.found & usable[self._tracks.neighbours][:, None]
         tracks = replace(self._tracks, found=found & usable[self._tracks.images][:, None, None])
-        T = torch.stack([f.T_map_camera for f in self._frames])
-        state = State(T[:, :3, :3], T[:, :3, 3] - centre, 0.0)
-        cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in self._frames]
-        focal_px = torch.stack([c.matrix.diagonal()[:2].mean() for c in cameras])
+        points = self._triangulated(tracks, centre)
+        keep = (points.images >= MIN_IMAGES) & (points.parallax > MIN_PARALLAX)
+        points = Points(*(column[keep] for column in points))
+        chosen = _choose(points.images, self._config.landmarks, self._config.seed)
+        return Landmarks(
+            points.position[chosen].float(),
+            points.seen_from[chosen].float(),
+            quantised(points.features[chosen]),
+        )
+
+    def _rank_factor(self, probe: Callable[[int], Tracks]) -> int:
+        """Return the factor that takes neighbours from so far away that depths can be told."""
+        for factor in RANK_FACTORS[:-1]:
+            points = self._triangulated(probe(factor), self._T[:, :3, 3].mean(0))
+            parallax = points.parallax[points.images >= MIN_IMAGES]
+            if not len(parallax) or float(parallax.median()) > MIN_BASELINE_SHARE:
+                return factor
+        return RANK_FACTORS[-1]
+
+    def _triangulated(self, tracks: Tracks, centre: Tensor) -> Points:
+        state = State(self._T[:, :3, :3], self._T[:, :3, 3] - centre, 0.0)
         with one_thread(torch.device("cpu")):
             rows = torch.arange(len(tracks.images)).split(ROWS)
-            parts = [_triangulated(tracks, focal_px, part, state) for part in rows]
-        points, seen_from, features, images = (torch.cat(column) for column in zip(*parts, strict=True))
-        chosen = _choose(images, self._config.landmarks, self._config.seed)
-        return Landmarks(points[chosen].float(), seen_from[chosen].float(), quantised(features[chosen]))
+            parts = [_points_of(tracks, self._focal_px, part, state) for part in rows]
+        return Points(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _triangulated(
-    tracks: Tracks, focal_px: Tensor, rows: Tensor, state: State
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the good points of some rows: positions and cameras (n, 3), features, images that agree."""
+class Points(NamedTuple):
+    """Triangulated points: position (n, 3) and seen_from (n, 3), the camera whose points they are.
+
+    images (n,) are how many others agree about each; parallax (n,) is the longest baseline to one
+    of those over the depth; features (n, C) float16.
+    """
+
+    position: Tensor
+    seen_from: Tensor
+    features: Tensor
+    images: Tensor
+    parallax: Tensor
+
+
+def _points_of(tracks: Tracks, focal_px: Tensor, rows: Tensor, state: State) -> Points:
+    """Return all points of some rows of tracks."""
     bundle = Bundle(tracks, focal_px, rows, state)
     seen = bundle.triangulate(state, WIDTH_PX)
     agrees = (seen.error.norm(dim=-1) < AGREED_PX) & (seen.weight > 0)  # (i, A, K)
-    baseline = seen.baseline.norm(dim=-1)[:, None] * agrees
-    good = agrees.sum(-1) >= MIN_IMAGES
-    good &= baseline.amax(-1) * bundle.inverse_depth > MIN_PARALLAX
-    cameras = state.positions[tracks.images[rows]][:, None].expand(*good.shape, 3)
-    points = cameras + seen.from_camera / bundle.inverse_depth[..., None]
-    return points[good], cameras[good], tracks.features[rows][good], agrees.sum(-1)[good]
+    baseline = (seen.baseline.norm(dim=-1)[:, None] * agrees).amax(-1)
+    seen_from = state.positions[tracks.images[rows]][:, None].expand(*baseline.shape, 3)
+    columns = (
+        seen_from + seen.from_camera / bundle.inverse_depth[..., None],
+        seen_from,
+        tracks.features[rows],
+        agrees.sum(-1),
+        baseline * bundle.inverse_depth,
+    )
+    return Points(*(column.flatten(0, 1) for column in columns))
 
 
 def _choose(images: Tensor, count: int, seed: int) -> Tensor:

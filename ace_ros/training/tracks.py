@@ -77,15 +77,16 @@ def find_tracks(
     on_image: Callable[[int, int], None] = lambda done, total: None,
     images: Tensor | None = None,
     count: int = TRACKS,
+    rank_factor: int = 1,
 ) -> Tracks:
     """Return `count` tracks each, on the CPU, of images whose poses (I, 4, 4) are roughly known.
 
     Matches are the most similar cells of two images in both directions, the position in the
     neighbour by a quadratic between its cells. The poses only choose the neighbours. `images` (J,)
-    are those whose points are followed, all by default.
+    are those whose points are followed, all by default; for `rank_factor` see `choose_neighbours`.
     """
     images = torch.arange(len(T_map_camera)) if images is None else images
-    neighbours = choose_neighbours(T_map_camera)[images]
+    neighbours = choose_neighbours(T_map_camera, images, rank_factor)
     features = lru_cache(MAX_CACHED)(image_of)
     columns = []
     for done, (i, row) in enumerate(zip(images.tolist(), neighbours.tolist(), strict=True)):
@@ -95,18 +96,20 @@ def find_tracks(
     return Tracks(images, neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
 
 
-def choose_neighbours(T_map_camera: Tensor) -> Tensor:
-    """Return for every image the K other ones (I, K) to look for its points in, -1 where there are fewer.
+def choose_neighbours(T_map_camera: Tensor, images: Tensor, rank_factor: int = 1) -> Tensor:
+    """Return for images (J,) the K other ones (J, K) to look for their points in, -1 where there are fewer.
 
-    Half of them are of another visit, where there are such: what the robot sees when it comes back
-    is what tells of drift. The order of the images is that of the drive.
+    T_map_camera (I, 4, 4) are the poses of all, in the order of the drive. Half of the neighbours
+    are of another visit, where there are such: what the robot sees when it comes back is what tells
+    of drift. Ranks by distance are multiplied by `rank_factor`, where images are close together.
     """
     position, forward = T_map_camera[:, :3, 3], T_map_camera[:, :3, 2]
     steps = (position[1:] - position[:-1]).norm(dim=-1)
     way = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
-    count = 2 * len(NEIGHBOUR_RANKS)
+    ranks = [rank * rank_factor for rank in NEIGHBOUR_RANKS]
+    count = 2 * len(ranks)
     rows = []
-    for i in range(len(position)):
+    for i in images.tolist():
         distance = (position - position[i]).norm(dim=-1)
         usable = forward @ forward[i] > math.cos(math.radians(MAX_TURN_DEG))
         usable &= distance > MIN_DISTANCE_M
@@ -114,9 +117,9 @@ def choose_neighbours(T_map_camera: Tensor) -> Tensor:
         row: list[int] = []
         for group in (again, usable):
             others = group.nonzero()[:, 0]
-            ordered = others[distance[others].argsort()][: NEIGHBOUR_RANKS[-1] + len(row)].tolist()
+            ordered = others[distance[others].argsort()][: ranks[-1] + len(row)].tolist()
             ordered = [j for j in ordered if j not in row]
-            row += [ordered[rank - 1] for rank in NEIGHBOUR_RANKS if rank <= len(ordered)]
+            row += [ordered[rank - 1] for rank in ranks if rank <= len(ordered)]
         rows.append(row + [-1] * (count - len(row)))
     return torch.tensor(rows)
 

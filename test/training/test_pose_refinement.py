@@ -57,7 +57,7 @@ def drifted(T: Tensor, seed: int, scale: float = 1.0) -> Tensor:
 def tracks_of(T: Tensor, false_share: float = 0.0, noise_px: float = 0.0, points: int = 120) -> Tracks:
     """Return tracks of random points 4 to 8 m ahead, some of them false."""
     generator = torch.Generator().manual_seed(1)
-    neighbours = choose_neighbours(T).clamp(min=0)
+    neighbours = choose_neighbours(T, torch.arange(len(T))).clamp(min=0)
     count, others = neighbours.shape
     rays = torch.rand(count, points, 2, generator=generator).double() - 0.5
     depth = 4.0 + 4.0 * torch.rand(count, points, 1, generator=generator).double()
@@ -186,7 +186,7 @@ def test_steps_of_the_odometry_add_up() -> None:
 def test_neighbours_are_near_look_the_same_way_and_half_of_them_are_of_another_visit() -> None:
     T = loop(60)
     T[20, :3, :3] = T[20, :3, :3] @ so3_exp(torch.tensor([0.0, math.pi, 0.0]).double())
-    rows = choose_neighbours(T)
+    rows = choose_neighbours(T, torch.arange(len(T)))
     assert (rows[20] == -1).all() and not (rows == 20).any()
     others = rows[10]
     assert len(set(others.tolist())) == 8 and 10 not in others

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from wall_scene import write_wall_scene
 
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
@@ -36,6 +37,17 @@ def test_landmarks_lie_on_the_wall_that_the_images_show(scene: Scene, survey: Su
     assert found.features.shape == (len(found), 128)
     off = (found.points[:, 0].double() + CENTRE[0] - 3.0).abs()  # the wall is the plane x = 3
     assert float(off.median()) < 0.04 and float(off.quantile(0.95)) < 0.2
+
+
+def test_a_video_of_images_close_together_is_measured_as_well(tmp_path: Path) -> None:
+    write_wall_scene(tmp_path / "video", frames=160, test_frames=1)
+    scene = load_scene(tmp_path / "video")
+    config = override(TrainingConfig(), {"landmarks": 3000, "landmark_images": 8})
+    found = Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu")).landmarks(
+        all_of(scene), CENTRE, 128
+    )
+    off = (found.points[:, 0].double() + CENTRE[0] - 3.0).abs()
+    assert len(found) > 500 and float(off.median()) < 0.04
 
 
 def test_images_that_are_held_out_give_no_landmarks(scene: Scene, survey: Survey) -> None:
