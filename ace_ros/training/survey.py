@@ -17,7 +17,7 @@ from ace_ros.network.input import network_size
 from ace_ros.network.landmarks import Landmarks, no_landmarks, quantised
 from ace_ros.pnp.solve import one_thread
 from ace_ros.training.bundle import Bundle, State
-from ace_ros.training.plane_sweep import MIN_BASELINE_SHARE, PROBED, RANK_FACTORS
+from ace_ros.training.plane_sweep import PROBED, RANK_FACTORS
 from ace_ros.training.tracks import Tracks, encode_frame, find_tracks
 
 WIDTH_PX = 4.0  # of the robust loss that triangulates
@@ -84,11 +84,11 @@ class Survey:
         )
 
     def _rank_factor(self, probe: Callable[[int], Tracks]) -> int:
-        """Return the factor that takes neighbours from so far away that depths can be told."""
+        """Return the factor that takes neighbours from so far away that half of the points can be used."""
         for factor in RANK_FACTORS[:-1]:
             points = self._triangulated(probe(factor), self._T[:, :3, 3].mean(0))
             parallax = points.parallax[points.images >= MIN_IMAGES]
-            if not len(parallax) or float(parallax.median()) > MIN_BASELINE_SHARE:
+            if not len(parallax) or float(parallax.median()) > MIN_PARALLAX:
                 return factor
         return RANK_FACTORS[-1]
 
