@@ -133,7 +133,8 @@ def _peaks(cells: Tensor, wanted: Tensor, middle: Tensor, radius: int) -> tuple[
     inner = similarity.unflatten(-1, (side, side))[..., 1:-1, 1:-1].flatten(2)
     best, place = inner.max(-1)
     row, column = place // (side - 2) + 1, place % (side - 2) + 1
-    near = torch.tensor([[-side - 1, -side, -side + 1], [-1, 0, 1], [side - 1, side, side + 1]])
-    around = similarity.gather(2, (row * side + column)[..., None] + near.flatten().to(row.device))
+    step = torch.arange(-1, 2, device=cells.device)
+    near = (step[:, None] * side + step).flatten()
+    around = similarity.gather(2, (row * side + column)[..., None] + near)
     at = middle + torch.stack([column, row], -1) - radius + peak_shift(around.unflatten(-1, (3, 3)))
     return at.double(), torch.where(best >= around.amax(-1), best, -1.0)
