@@ -171,7 +171,7 @@ def inliers_of(
     in_camera = at.turned[:, 0] + poses[..., 3:]
     off = camera.project(in_camera.transpose(1, 2)) - pixels
     # A distorted camera's polynomial can bring a far ray back to the pixel; its first order cannot.
-    near: Tensor = (off.norm(dim=-1) < limit_px) & (at.length_px[:, 0] < 2 * limit_px)
+    near: Tensor = (off.norm(dim=-1) < limit_px) & (at.square_px2[:, 0] < (2 * limit_px) ** 2)
     return near & (seen.weights > 0)
 
 
