@@ -26,9 +26,9 @@ DAMPING = 1e-4, 0.1, 10.0  # at the start, after a step that was taken, after on
 class Errors(NamedTuple):
     """Errors of N points under k poses of B images, and what their derivatives are made of.
 
-    px: along x and y, each (B, k, N). square_px2 (B, k, N): length squared, infinite behind the camera. ray: x and
-    y on the plane z = 1, each (B, k, N). by_depth (B, k, N). turned (B, k, 3, N): the points in
-    camera axes, before the translation.
+    px: along x and y, each (B, k, N). square_px2 (B, k, N): their length squared, infinite behind
+    the camera. ray: x and y on the plane z = 1, each (B, k, N). by_depth (B, k, N). turned
+    (B, k, 3, N): the points in camera axes, before the translation.
     """
 
     px: tuple[Tensor, Tensor]
