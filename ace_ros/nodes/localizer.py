@@ -109,11 +109,12 @@ class Localizer(Node):
         except AceError as error:
             return LoadMap.Response.INVALID_MAP, str(error)
         self._map = loaded
+        message = self._loss = f"map {loaded.name!r} is loaded; looking for the robot"
         self._tracker.restart()
         if loaded.scene_map is not None:
             self._topics.send_cloud(loaded.scene_map, loaded.frame)
         self._cloud_of = loaded.place
-        status = self._new_status(Status.REASON_NONE, f"map {loaded.name!r} is loaded; looking for the robot")
+        status = self._new_status(Status.REASON_NONE, message)
         self._publish_status(status)
         return LoadMap.Response.SUCCESS, status.message
 
@@ -278,7 +279,8 @@ class Localizer(Node):
 
     def _on_timer(self) -> None:
         self._check_loss()
-        if self._state() != self._published_state:
+        # That the robot is found is told by the image that found it, which may be about to.
+        if self._state() == Status.LOST and self._published_state != Status.LOST:
             self._publish_status(self._new_status(Status.REASON_NONE, self._loss))
         config, (T_map_odom, accepted) = self.config, self._tracker.accepted
         if T_map_odom is None or not (config.publish_tf and config.odom_frame):
