@@ -39,6 +39,7 @@ def run_map(options: argparse.Namespace) -> None:
         "seed": options.seed,
         "refine_poses": options.refine_poses or None,
         "refine_focal": options.refine_focal or None,
+        "use_depth": options.use_depth or None,
     }
     config = override(
         training_preset(options.preset, options.time_budget),

@@ -143,7 +143,7 @@ class TrainingConfig(CheckedConfig):
     light: float = option(0.1, "largest change of brightness and contrast of a view", low=0.0, high=0.9)
     ray_share: float = option(
         0.15,
-        "first share of training, in which predictions are pulled to the depths of the plane sweep",
+        "first share of training, in which predictions are pulled to recorded depths or the plane sweep's",
         low=0.0,
         high=1.0,
     )
@@ -172,6 +172,9 @@ class TrainingConfig(CheckedConfig):
         False, "correct the drift of the recorded poses before training, by what the images show"
     )
     refine_focal: bool = option(False, "correct the focal length with them; correct poses, too")
+    use_depth: bool = option(
+        False, "start from the scene's depth images, and from the plane sweep only where they show nothing"
+    )
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
     keep_prepared_s: float = option(
         60.0,
