@@ -191,6 +191,8 @@ def run_import_bag(options: argparse.Namespace) -> None:
         f"{options.output}: {report.train_frames} frames to map, {report.test_frames} to test, "
         f"of {report.images} images"
     )
+    if config.depth_topic:
+        print(f"  {report.with_depth} of them with depth")
     for reason, count in report.dropped.most_common():
         print(f"  {count} left out: {reason}")
 

@@ -193,6 +193,10 @@ class BagConfig(CheckedConfig):
     image_topic: str = option("", "topic of the images; empty: the only one there is")
     camera_info_topic: str = option("", "topic of the intrinsics; empty: the one beside the images")
     rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
+    depth_topic: str = option("", "topic of depth images registered to the images; empty: take none")
+    max_depth_gap_s: float = option(
+        0.05, "depth this far from an image's stamp at most belongs to it", unit="s", low=0.0, high=1.0
+    )
     pose_topic: str = option(
         "", "topic of Odometry, PoseStamped or TransformStamped; empty: poses are in /tf"
     )
