@@ -78,8 +78,12 @@ def fill_buffer(
     called with (work done, work in all). Raises SceneError when an image cannot be read.
     """
     extractor = _Extractor(frames, encoder, config, device)
-    recorded = recorded_depths(frames, extractor.stride, config) if config.use_depth else []
-    views, swept = view_count(len(frames), config), len(swept_images(recorded or [None] * len(frames)))
+    views, recorded = view_count(len(frames), config), [None] * len(frames)
+    reads = len(frames) if config.use_depth else 0
+    total = reads + len(swept_images(recorded)) + views
+    if config.use_depth:
+        recorded = recorded_depths(frames, extractor.stride, config, lambda done: on_view(done, total))
+    unswept = total - views - len(swept_images(recorded))
     bytes_each = 2 * encoder.card.channels + BYTES_BESIDE_FEATURE
     capacity = buffer_capacity(config.buffer_features, bytes_each, device)
     per_view = max(1, capacity // views)
@@ -88,7 +92,7 @@ def fill_buffer(
         extractor.swept_image,
         extractor.stride,
         config.ray_depth_m,
-        lambda done, total: on_view(done, swept + views),
+        lambda done: on_view(unswept + done, total),
         recorded,
     )
     buffer, used = FeatureBuffer.empty(per_view * views, encoder.card.channels, device), 0
@@ -102,7 +106,7 @@ def fill_buffer(
             for column, values in zip(buffer.columns(), part.columns(), strict=True):
                 column[used : used + len(part)] = values
             used += len(part)
-            on_view(swept + index + 1, swept + views)
+            on_view(total - views + index + 1, total)
     return FeatureBuffer(*(column[:used] for column in buffer.columns()))
 
 

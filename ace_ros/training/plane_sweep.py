@@ -75,7 +75,7 @@ def sweep_depths(
     image_of: Callable[[int], SweptImage],
     stride: int,
     fallback_m: float,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[int], None] = lambda done: None,
     recorded: Sequence[Tensor | None] = (),
 ) -> list[DepthMap]:
     """Return the depths of each of I images.
@@ -85,7 +85,7 @@ def sweep_depths(
     are. Where nothing is recorded and nothing matches, depths are filled in from around; an image
     that no other one overlaps has the median of the scene, and a scene without any match
     `fallback_m`. Of more than MAX_SWEPT images some are left out; they have the map of the nearest
-    one that was not.
+    one that was not. `on_image` is called with the images swept.
     """
     recorded = recorded or [None] * len(T_map_camera)
     swept = swept_images(recorded)
@@ -99,7 +99,7 @@ def sweep_depths(
             depth = sweeper.refine(index, found)
             maps[index] = _swept_map(depth, found.sure, recorded[index], stride)
             known.append(depth[found.sure].cpu())
-        on_image(done + 1, len(swept))
+        on_image(done + 1)
     median = float(torch.cat(known).median()) if maps else fallback_m
     default = DepthMap(torch.full((1, 1), median), stride)
     sources = torch.tensor(sorted(maps), dtype=torch.long)

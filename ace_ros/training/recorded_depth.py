@@ -23,11 +23,12 @@ def recorded_depths(
     frames: Sequence[Frame],
     stride: int,
     config: TrainingConfig,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[int], None] = lambda done: None,
 ) -> list[Tensor | None]:
     """Return the recorded depth (h, w) of each frame's cells in metres, 0 where none was recorded.
 
-    None for a frame without a depth image. Raises SceneError when one cannot be read.
+    None for a frame without a depth image. `on_image` is called with the frames done. Raises
+    SceneError when a depth image cannot be read.
     """
 
     def read(path: Path | None, size: tuple[int, int]) -> Tensor | None:
@@ -42,7 +43,7 @@ def recorded_depths(
         sizes = [network_size(*f.camera.size) for f in frames]
         for depth in readers.map(read, [f.depth_path for f in frames], sizes):
             depths.append(depth)
-            on_image(len(depths), len(frames))
+            on_image(len(depths))
     return depths
 
 

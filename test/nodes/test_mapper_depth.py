@@ -18,11 +18,14 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
+from ace_ros.cli import build_parser
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.se3 import from_rotation_translation, inverse
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.conversions import fill_cloud, fill_stamp
+from ace_ros.nodes.options import MapperConfig
+from ace_ros.nodes.trainer_process import map_command
 
 T_BASE_LIDAR = from_rotation_translation(
     torch.eye(3, dtype=torch.float64), torch.tensor([-0.3, 0.1, 0.9], dtype=torch.float64)
@@ -158,3 +161,10 @@ def test_both_topics_are_refused(graph: Graph, start_node: Any, tmp_path: Path) 
     node = start_node("mapper", data_dir=tmp_path, depth_topic="depth", points_topic="points")
     assert node.process.wait(60.0) != 0
     assert "expected one of them alone" in node.output
+
+
+@pytest.mark.parametrize("use_depth", [False, True])
+def test_maps_are_trained_from_depth_only_where_the_parameter_says_so(use_depth: bool) -> None:
+    command = map_command(MapperConfig(use_depth=use_depth), "scene", "map.safetensors", "fast", 5.0)
+    assert command[1:3] == ["-m", "ace_ros"]
+    assert build_parser().parse_args(command[3:]).use_depth is use_depth

@@ -154,7 +154,10 @@ def test_an_image_that_nothing_overlaps_is_filled_in_from_its_points() -> None:
 def test_features_carry_the_recorded_depth(room: Path) -> None:
     frames = load_scene(room).frames
     encoder = load_encoder("lite")
-    buffer = fill_buffer(frames, encoder, CONFIG, CPU)
+    seen: list[tuple[int, int]] = []
+    buffer = fill_buffer(frames, encoder, CONFIG, CPU, lambda *done: seen.append(done))
+    assert [done for done, _ in seen] == [*range(1, 7), *range(13, 25)]  # six reads, no sweep, twelve views
+    assert {total for _, total in seen} == {24}
     simulated, errors = SimulatedRoom(0, 60.0), []
     for i, frame in enumerate(frames):
         rendered = simulated.render(frame.T_map_camera.numpy(), camera_of_robot((640, 480)))[1]
