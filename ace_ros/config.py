@@ -183,6 +183,10 @@ class TrainingConfig(CheckedConfig):
         low=0.0,
     )
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
+    landmarks: int = option(
+        8000, "points measured in the images and kept in the map, which sharpen poses", low=0, high=1_000_000
+    )
+    landmark_images: int = option(250, "largest number of images that landmarks are taken from", low=1)
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)
 
 
@@ -218,7 +222,13 @@ class BagConfig(CheckedConfig):
 DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"steps": 5000, "time_budget_s": 40.0, "views_per_image": 8, "max_views": 240},
+    "fast": {
+        "steps": 5000,
+        "time_budget_s": 30.0,
+        "views_per_image": 8,
+        "max_views": 240,
+        "landmark_images": 64,
+    },
     "standard": {},
     "accurate": {
         "steps": 25_000,

@@ -17,10 +17,12 @@ from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
 from ace_ros.network.input import network_batch, network_size
+from ace_ros.network.landmarks import unit_cells
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.pnp import PoseBatch, solve_pose
 from ace_ros.pnp.support import pose_support
-from ace_ros.scene_map import SceneMap
+from ace_ros.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
+from ace_ros.sharpening import sharpen
 
 # All chunks are looked at on every fourth cell each way. The best one is evaluated in full, and the
 # second where its share of right points is so near that a few cells cannot tell which has more.
@@ -35,6 +37,7 @@ class Correspondences:
 
     Pixels are float32 in the images as given; points are float64 in the map frame, in metres. Each
     of the M >= B rows is how one chunk of the map, `chunk` (M,), explains one image, `image` (M,).
+    `features` (B, C, h, w) are what the encoder sees.
     """
 
     pixels: Tensor
@@ -42,13 +45,15 @@ class Correspondences:
     camera: Camera
     image: Tensor
     chunk: Tensor
+    features: Tensor
 
 
 class Relocalizer:
     """A loaded map on a device.
 
-    `encoder` is for maps whose encoder lies elsewhere than where they were trained. Raises MapError
-    when the map's encoder is not there or is another one.
+    `encoder` is for maps whose encoder lies elsewhere than where they were trained. Without `sharp`
+    poses are what the heads alone say. Raises MapError when the map's encoder is not there or is
+    another one.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Relocalizer:
         ransac: RansacConfig | None = None,
         device: str = "auto",
         encoder: LoadedEncoder | None = None,
+        sharp: bool = True,
     ) -> None:
         self.scene_map = scene_map
         self.ransac = ransac or RansacConfig()
@@ -78,6 +84,7 @@ class Relocalizer:
         self._encoder = encoder.module.to(self.device, memory_format=torch.channels_last)
         self._heads = HeadEnsemble(heads, self.device)
         self._centres = torch.stack([chunk.centre for chunk in scene_map.chunks]).to(self.device)
+        self._landmarks = [c.landmarks.to(self.device) for c in scene_map.chunks] if sharp else []
 
     def localize(self, images: np.ndarray, camera: Camera) -> PoseBatch:
         """Return the poses of images (H, W), (H, W, 3) BGR or (B, H, W), uint8, of one camera.
@@ -101,12 +108,13 @@ class Relocalizer:
             points = points.double() + self._centres[chunk, None]
         # From the resized image back to the given one, about the image corner.
         scale = cells.new_tensor([camera.size[0] / size[0], camera.size[1] / size[1]])
-        return Correspondences((cells + 0.5) * scale - 0.5, points, camera, image, chunk)
+        return Correspondences((cells + 0.5) * scale - 0.5, points, camera, image, chunk, features)
 
     def solve(self, found: Correspondences) -> PoseBatch:
         """Return the poses (B) that explain correspondences: of each image the one with most inliers.
 
-        Inlier thresholds count in pixels of the resized image, so they mean the same for any camera.
+        It is sharpened on landmarks where enough of them agree. Inlier thresholds count in pixels of
+        the resized image, so they mean the same for any camera.
         """
         size = network_size(*found.camera.size)
         scale = found.pixels.new_tensor([size[0] / found.camera.size[0], size[1] / found.camera.size[1]])
@@ -118,9 +126,34 @@ class Relocalizer:
         table[found.image, found.chunk] = rank
         winner = (found.chunk == table.argmax(1)[found.image]).nonzero()[:, 0]
         poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
+        return self._sharpened(poses, found.chunk[winner], camera, found.features)
+
+    def _sharpened(self, poses: PoseBatch, chunk: Tensor, camera: Camera, features: Tensor) -> PoseBatch:
+        """Return poses refined on the landmarks of their chunks (B,), where enough of them agree.
+
+        `features` (B, C, h, w) are of images of a resized `camera`.
+        """
         # What the solver cannot see in one image: errors that a map's points have in common. How
-        # large they are was measured on held-out images when the map was trained.
-        return replace(poses, covariance=poses.covariance * self.scene_map.covariance_scale)
+        # large they are was measured on held-out images, with the landmarks' help if there are any.
+        scale = self.scene_map.covariance_scale
+        if not any(map(len, self._landmarks)):
+            return replace(poses, covariance=scale * poses.covariance)
+        T = poses.T_map_camera.clone()
+        covariance = max(scale, TYPICAL_COVARIANCE_SCALE) * poses.covariance
+        cells = unit_cells(features)
+        for number, landmarks in enumerate(self._landmarks):
+            rows = slice(None) if len(self._landmarks) == 1 else (chunk == number).nonzero()[:, 0]
+            if not len(T[rows]) or not len(landmarks):
+                continue
+            local = T[rows].clone()
+            local[:, :3, 3] -= self._centres[number]
+            found = sharpen(local, landmarks, camera, cells[rows], self._stride)
+            found.T_local_camera[:, :3, 3] += self._centres[number]
+            T[rows] = torch.where(found.ok[:, None, None], found.T_local_camera, T[rows])
+            covariance[rows] = torch.where(
+                found.ok[:, None, None], scale * found.covariance, covariance[rows]
+            )
+        return replace(poses, T_map_camera=T, covariance=covariance)
 
     def _candidates(self, features: Tensor, cells: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
         """Return which images (M,) are worth to be explained by which chunks (M,).

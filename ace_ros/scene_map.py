@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The map file: the heads' weights, and a header that says what they are and what they need."""
+"""The map file: the heads' weights and landmarks, and a header that says what they are and what they need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import math
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
+from ace_ros.network.landmarks import Landmarks
 from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.network.signature import no_signature
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
@@ -25,14 +26,16 @@ from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
 logger = logging.getLogger(__name__)
 
 FORMAT = "ace_ros map"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SUFFIX = ".safetensors"
+CHUNK_PARTS = "head", "cloud", "landmarks"  # what the names of a chunk's tensors begin with
 DRIVE = "drive"  # the name of a tensor
 # The tensor's name says how a signature is made: one made in another way gets another name.
 SIGNATURE = f"signature.moments{SIGNATURE_SIZE}"
 MAX_SIGNATURES = 4096  # of a place
 # Limits on what a foreign header may ask for.
 MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS, MAX_CHUNKS = 4096, 32, 4096, 4096
+MAX_LANDMARKS = 1_000_000  # of a chunk
 MAX_COVARIANCE_SCALE = 1e6
 TYPICAL_COVARIANCE_SCALE = 5.0  # of maps without a grade; of real scenes with one 2.5 to 20
 
@@ -43,7 +46,8 @@ class Chunk:
 
     `centre` (3,) float64 is the origin of the head's local frame in the map frame; `bounds` (2, 3)
     float64 are the least and greatest corner of what the cameras saw. `cloud_points` (P, 3)
-    float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at.
+    float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at. `landmarks`
+    sharpen poses; there are none where nothing could be measured.
     """
 
     head: Head
@@ -51,6 +55,7 @@ class Chunk:
     bounds: Tensor
     cloud_points: Tensor
     cloud_grey: Tensor
+    landmarks: Landmarks
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class SceneMap:
         numbers = sorted(range(header["heads"]) if chunks is None else set(chunks))
         if not set(numbers) <= set(range(header["heads"])):
             raise MapError(f"{path}: has {header['heads']} chunks, no number {numbers[-1]}")
-        prefixes = tuple(f"{part}.{n}." for n in numbers for part in ("head", "cloud"))
+        prefixes = tuple(f"{part}.{n}." for n in numbers for part in CHUNK_PARTS)
         tensors, _ = read_tensor_file(
             path, FORMAT, FORMAT_VERSION, lambda name: name.startswith((*prefixes, DRIVE, SIGNATURE))
         )
@@ -183,6 +188,8 @@ def _chunk_tensors(number: int, chunk: Chunk) -> dict[str, Tensor]:
     tensors = {f"head.{number}.{k}": v.half() for k, v in chunk.head.state_dict().items()}
     tensors[f"cloud.{number}.points"] = chunk.cloud_points.float()
     tensors[f"cloud.{number}.grey"] = chunk.cloud_grey
+    for f in fields(Landmarks):
+        tensors[f"landmarks.{number}.{f.name}"] = getattr(chunk.landmarks, f.name)
     return tensors
 
 
@@ -207,10 +214,13 @@ def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> C
     try:
         head.load_state_dict(weights, assign=True)
         points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
+        landmarks = Landmarks(**{f.name: own[f"landmarks.{number}.{f.name}"] for f in fields(Landmarks)})
     except (KeyError, RuntimeError) as error:
         raise MapError(f"chunk {number}: {error}") from error
     if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
         raise MapError(f"chunk {number}: its cloud is {tuple(points.shape)}")
+    if not _are_landmarks(landmarks, head.channels):
+        raise MapError(f"chunk {number}: landmarks that are none")
     if not all(torch.isfinite(v).all() for v in weights.values()):
         raise MapError(f"chunk {number}: weights that are not finite numbers")
     if _checksum(own) != about["crc32"]:
@@ -221,6 +231,20 @@ def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> C
         bounds=torch.tensor(about["bounds"], dtype=torch.float64),
         cloud_points=points.float(),
         cloud_grey=grey,
+        landmarks=landmarks,
+    )
+
+
+def _are_landmarks(landmarks: Landmarks, channels: int) -> bool:
+    """Return whether what a file has for landmarks can be used as such."""
+    count = len(landmarks.points)
+    shapes = (landmarks.points.shape, landmarks.seen_from.shape, landmarks.features.shape)
+    return (
+        count <= MAX_LANDMARKS
+        and shapes == ((count, 3), (count, 3), (count, channels))
+        and landmarks.points.dtype == landmarks.seen_from.dtype == torch.float32
+        and landmarks.features.dtype == torch.int8
+        and bool(torch.isfinite(landmarks.points).all() and torch.isfinite(landmarks.seen_from).all())
     )
 
 

@@ -36,6 +36,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.input import network_batch
+from ace_ros.network.landmarks import no_landmarks
 from ace_ros.network.precision import autocast, limit_threads
 from ace_ros.network.signature import SIZE, place_signature
 from ace_ros.pnp import Reason
@@ -87,6 +88,7 @@ def write_maps(folder: Path) -> int:
             bounds=torch.zeros(2, 3, dtype=torch.float64),
             cloud_points=torch.zeros(100, 3),
             cloud_grey=torch.zeros(100, dtype=torch.uint8),
+            landmarks=no_landmarks(encoder.card.channels),
         )
         scene_map = SceneMap(chunks=(chunk,), encoder="lite", encoder_hash=encoder.content_hash)
         scene_map.save(folder / f"place_{number:07d}.safetensors")

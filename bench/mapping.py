@@ -45,6 +45,7 @@ from ace_ros.training.memory import peak_memory_mb
 from ace_ros.training.optimizer import COEFFICIENTS, ROUNDS
 from ace_ros.training.progress import Reporter
 from ace_ros.training.schedule import LEARNING, Clock, one_cycle
+from ace_ros.training.survey import Survey
 from ace_ros.training.trainer import train_map
 
 BUDGETS_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 270.0)
@@ -232,7 +233,7 @@ def bench_scale(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
-    """Prepare the features of so many images of one long corridor."""
+    """Prepare the landmarks and features of so many images of one long corridor."""
     config = training_preset("standard")
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
@@ -251,8 +252,9 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
             done[0] = total
 
         began = time.perf_counter()
-        device = choose_device(options.device)
-        buffer = fill_buffer(tuple(frames), load_encoder(config.encoder), config, device, on_view)
+        device, encoder = choose_device(options.device), load_encoder(config.encoder)
+        Survey(tuple(frames), encoder, config, device)
+        buffer = fill_buffer(tuple(frames), encoder, config, device, on_view)
     return {
         "images": options.images[0],
         "views": done[0],

@@ -304,15 +304,10 @@ def bench_maps(maps: Path, scenes: list[Path], solvers: dict[str, Solver]) -> di
         images = list(mapped_images(maps / f"{scene.name}.safetensors", scene))
         rows = {name: summary(r) for name, r in compare(iter(images), solvers).items()}
         print_table(f"{scene.name}, {len(images)} test images (success: {LIMIT_M} m, {LIMIT_DEG} deg)", rows)
-        scale = SceneMap.load(maps / f"{scene.name}.safetensors").covariance_scale
-        alone = nees(images)
-        for what, values in (("alone", alone), (f"times the map's {scale:.1f}", [v / scale for v in alone])):
-            share = sum(v < NEES_95 for v in values) / max(1, len(values))
-            median = statistics.median(values) if values else float("nan")
-            print(
-                f"\nace_ros's covariance {what}: median NEES {median:.1f} (5.3 is exact), "
-                f"{share:.2f} below {NEES_95}"
-            )
+        values = nees(images)
+        share = sum(v < NEES_95 for v in values) / max(1, len(values))
+        median = statistics.median(values) if values else float("nan")
+        print(f"\nace_ros's covariance: median NEES {median:.1f} (5.3 is exact), {share:.2f} below {NEES_95}")
         report[scene.name] = {**rows, "nees": {"median": median, "share_below_95": share}}
     return report
 

@@ -58,4 +58,5 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, localizer, rviz])
+    # RViz first: where it is not installed, launch ends at once and would leave a localizer running.
+    return LaunchDescription([*arguments, rviz, localizer])

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"config", "geometry", "names", "tensor_file"},
     {"pnp", "network", "data"},
-    {"scene_map"},
+    {"scene_map", "sharpening"},
     {"relocalizer"},
     {"training"},
     {"atlas", "plots", "progress"},

@@ -17,6 +17,7 @@ from ace_ros.evaluate import evaluate, write_report
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder
+from ace_ros.network.landmarks import Landmarks
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.trainer import train_map
@@ -35,6 +36,24 @@ def test_images_beside_the_drive_are_localized(relocalizer: Relocalizer, trained
     assert float(evaluation.translation_m[found].median()) < 0.15
     assert float(evaluation.rotation_rad[found].median().rad2deg()) < 3.0
     assert (evaluation.inliers[found] > 50).all()
+
+
+def test_landmarks_sharpen_what_the_head_says(relocalizer: Relocalizer, trained: Trained) -> None:
+    """The head is moved by 3 cm, the landmarks are not."""
+    (chunk,), off = trained.scene_map.chunks, torch.tensor([0.0, 0.03, 0.0], dtype=torch.float64)
+    marks = chunk.landmarks
+    assert len(marks) > 500
+    points, seen_from = marks.points - off.float(), marks.seen_from - off.float()
+    moved = replace(
+        chunk, centre=chunk.centre + off, landmarks=Landmarks(points, seen_from, marks.features)
+    )
+    scene_map = replace(trained.scene_map, chunks=(moved,))
+    scene = load_scene(trained.scene, "test")
+    sharp, blunt = (
+        float(evaluate(scene, Relocalizer(scene_map, device="cpu", sharp=s)).translation_m.nanmedian())
+        for s in (True, False)
+    )
+    assert sharp < 0.015 and 0.02 < blunt < 0.04
 
 
 def test_mapping_images_are_localized_better_still(relocalizer: Relocalizer, trained: Trained) -> None:

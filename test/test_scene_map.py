@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
+from ace_ros.network.landmarks import Landmarks
 from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SIGNATURE, Chunk, SceneMap, read_map_header
 from ace_ros.tensor_file import read_header, write_atomically
@@ -30,6 +31,9 @@ def a_chunk(at: float = 0.0) -> Chunk:
         bounds=torch.stack([centre - 10.0, centre + 10.0]),
         cloud_points=torch.randn(50, 3),
         cloud_grey=torch.arange(50, dtype=torch.uint8),
+        landmarks=Landmarks(
+            torch.randn(7, 3), torch.randn(7, 3), torch.arange(7 * 16).view(7, 16).to(torch.int8)
+        ),
     )
 
 
@@ -130,8 +134,8 @@ def test_a_newer_format_is_refused_by_its_number(path: Path) -> None:
 
 
 def test_an_older_format_is_refused_with_what_to_do(path: Path) -> None:
-    change_header(path, format_version="1")
-    with pytest.raises(MapError, match="version 1, this ace_ros reads 2; train the map again"):
+    change_header(path, format_version="2")
+    with pytest.raises(MapError, match="version 2, this ace_ros reads 3; train the map again"):
         SceneMap.load(path)
 
 

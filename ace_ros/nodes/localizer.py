@@ -123,11 +123,11 @@ class Localizer(Node):
         except AceError as error:
             return LoadMap.Response.INVALID_MAP, str(error)
         self._map = loaded
+        message = self._loss = f"map {loaded.name!r} is loaded; looking for the robot"
         self._tracker.restart()
         if isinstance(loaded, SingleMap):
             self._publish_cloud(loaded, loaded.place, loaded.frame)
         self._cloud_of = loaded.place
-        message = f"map {loaded.name!r} is loaded; looking for the robot"
         self._publish_status(self._new_status(Status.REASON_NONE, message))
         return LoadMap.Response.SUCCESS, message
 
@@ -303,7 +303,8 @@ class Localizer(Node):
 
     def _on_timer(self) -> None:
         self._check_loss()
-        if self._state() != self._published_state:
+        # That the robot is found is told by the image that found it, which may be about to.
+        if self._state() == Status.LOST and self._published_state != Status.LOST:
             self._publish_status(self._new_status(Status.REASON_NONE, self._loss))
         config, (T_map_odom, accepted) = self.config, self._tracker.accepted
         if T_map_odom is None or not (config.publish_tf and config.odom_frame):

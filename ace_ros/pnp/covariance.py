@@ -32,9 +32,9 @@ def pose_covariance(
     geometry leaves a pose open.
     """
     at = errors(poses[:, None], seen)
-    inliers = select(at.length_px, seen.weights, limit_px)
+    inliers = select(at.square_px2, seen.weights, limit_px)
     inside = inliers.weights[:, 0] > 0
-    cauchy = 1 / (1 + (at.length_px / inliers.width_px).square()[:, 0])  # (B, N)
+    cauchy = 1 / (1 + (at.square_px2 / inliers.width_px.square())[:, 0])  # (B, N)
     # The loss's second derivative, averaged over the directions of the error, has Cauchy's weight
     # twice; its first derivative has it once.
     J = pose_jacobian(at, seen, (inliers.weights.sqrt() * cauchy[:, None]))[:, 0]  # (B, 6, 2, N)

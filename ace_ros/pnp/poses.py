@@ -48,7 +48,7 @@ class CameraPoses:
         poses = hypotheses.unflatten(2, (3, 4))
         limit = self._config.inlier_px
         count = self._seen.weights.shape[1]
-        near = errors(poses, self._seen).length_px < WIDENING[0] * limit
+        near = errors(poses, self._seen).square_px2 < (WIDENING[0] * limit) ** 2
         near &= self._seen.weights[:, None] > 0
         order = self._draws.uniform(1, count).view(1, 1, count) - near.double()
         local = order.topk(min(LOCAL_POINTS, count), dim=2, largest=False).indices  # (B, k, n)

@@ -26,13 +26,13 @@ DAMPING = 1e-4, 0.1, 10.0  # at the start, after a step that was taken, after on
 class Errors(NamedTuple):
     """Errors of N points under k poses of B images, and what their derivatives are made of.
 
-    px: along x and y, each (B, k, N). length_px (B, k, N): infinite behind the camera. ray: x and
-    y on the plane z = 1, each (B, k, N). by_depth (B, k, N). turned (B, k, 3, N): the points in
-    camera axes, before the translation.
+    px: along x and y, each (B, k, N). square_px2 (B, k, N): their length squared, infinite behind
+    the camera. ray: x and y on the plane z = 1, each (B, k, N). by_depth (B, k, N). turned
+    (B, k, 3, N): the points in camera axes, before the translation.
     """
 
     px: tuple[Tensor, Tensor]
-    length_px: Tensor
+    square_px2: Tensor
     ray: tuple[Tensor, Tensor]
     by_depth: Tensor
     turned: Tensor
@@ -47,8 +47,8 @@ def errors(poses: Tensor, seen: Correspondences) -> Errors:
     off = ray[0] - seen.rays[:, None, 0], ray[1] - seen.rays[:, None, 1]
     j = seen.jacobian[:, None]
     px, py = (j[:, :, row, 0] * off[0] + j[:, :, row, 1] * off[1] for row in range(2))
-    length = torch.where(depth > MIN_DEPTH, (px * px + py * py).sqrt(), torch.inf)
-    return Errors((px, py), length, ray, by_depth, turned)
+    square = torch.where(depth > MIN_DEPTH, px * px + py * py, torch.inf)
+    return Errors((px, py), square, ray, by_depth, turned)
 
 
 def pose_jacobian(at: Errors, seen: Correspondences, factor: Tensor) -> Tensor:
@@ -85,10 +85,10 @@ class Inliers(NamedTuple):
     width_px: Tensor
 
 
-def select(length_px: Tensor, weights: Tensor, limit_px: float) -> Inliers:
+def select(square_px2: Tensor, weights: Tensor, limit_px: float) -> Inliers:
     """Return the points within the limit and how wide the loss has to be for them."""
-    inside = (length_px < limit_px) & (weights[:, None] > 0)
-    median = torch.where(inside, length_px, torch.nan).nanmedian(-1, keepdim=True).values
+    inside = (square_px2 < limit_px**2) & (weights[:, None] > 0)
+    median = torch.where(inside, square_px2, torch.nan).nanmedian(-1, keepdim=True).values.sqrt()
     sigma = torch.nan_to_num(median, nan=limit_px) / RAYLEIGH_MEDIAN
     width = (CAUCHY_WIDTH * sigma).clamp(min=MIN_WIDTH_PX)
     return Inliers(inside * weights[:, None], width)
@@ -107,7 +107,7 @@ def refine(poses: Tensor, seen: Correspondences, limits_px: tuple[float, ...], s
 def _round(poses: Tensor, seen: Correspondences, limit_px: float, steps: int) -> Tensor:
     """Return poses after some steps of Levenberg-Marquardt on the inliers of the beginning."""
     at = errors(poses, seen)
-    inliers = select(at.length_px, seen.weights, limit_px)
+    inliers = select(at.square_px2, seen.weights, limit_px)
     matrix, right = _normal_equations(at, seen, inliers)
     loss = _loss(at, inliers)
     damping, down, up = torch.full_like(loss, DAMPING[0]), *DAMPING[1:]
@@ -128,13 +128,13 @@ def _round(poses: Tensor, seen: Correspondences, limit_px: float, steps: int) ->
 
 def _loss(at: Errors, inliers: Inliers) -> Tensor:
     # A point that slips behind the camera costs as much as one far off; infinity times 0 is NaN.
-    ratio = (at.length_px / inliers.width_px).clamp(max=1e6)
-    return (inliers.weights * torch.log1p(ratio * ratio)).sum(-1)
+    ratio = (at.square_px2 / inliers.width_px.square()).clamp(max=1e12)
+    return (inliers.weights * torch.log1p(ratio)).sum(-1)
 
 
 def _normal_equations(at: Errors, seen: Correspondences, inliers: Inliers) -> tuple[Tensor, Tensor]:
     """Return the matrices (B, k, 6, 6) and right sides (B, k, 6) of Gauss-Newton's step."""
-    root = (inliers.weights / (1 + (at.length_px / inliers.width_px).square())).sqrt()
+    root = (inliers.weights / (1 + at.square_px2 / inliers.width_px.square())).sqrt()
     J = pose_jacobian(at, seen, root).flatten(3)  # (B, k, 6, 2 N)
     right = J @ torch.cat([root * at.px[0], root * at.px[1]], 2)[..., None]
     return J @ J.transpose(-1, -2), -right[..., 0]

@@ -60,7 +60,7 @@ def solve_pose(
     one device, where the work is done. Raises ValueError, which names the argument, on a wrong
     shape, type or device.
     """
-    _check(pixels, points, cameras, weights, prior_T_map_camera)
+    check(pixels, points, cameras, weights, prior_T_map_camera)
     missing = max(0, MIN_POINTS - pixels.shape[1])
     if missing:
         pixels, points = _padded(pixels, missing), _padded(points, missing)
@@ -132,20 +132,20 @@ def _solve_chunk(
         Stage(config.second_points, config.candidates),
         Stage(0, config.refined),
     )
-    prior = None if prior_T_map_camera is None else _prepared(prior_T_map_camera, seen)
+    prior = None if prior_T_map_camera is None else to_prepared(prior_T_map_camera, seen)
     found, _ = search(problem, stages, prior)
     poses = problem.finish(found).unflatten(1, (3, 4))
-    inliers = _inliers(poses, seen, pixels, camera, config.inlier_px)
+    inliers = inliers_of(poses, seen, pixels, camera, config.inlier_px)
     covariance = pose_covariance(poses, seen, pixels, camera.size, config.inlier_px)
     sound = torch.isfinite(poses).all(-1).all(-1) & torch.isfinite(covariance).all(-1).all(-1)
     reason = refusal(pixels, inliers, seen.weights > 0, sound, camera.size, config)
     ok = reason == int(Reason.NONE)
     refused = ~ok[:, None, None]
-    T = torch.where(refused, torch.nan, _in_map(poses, seen))
+    T = torch.where(refused, torch.nan, to_map(poses, seen))
     return PoseBatch(T, ok, inliers, torch.where(refused, torch.nan, covariance), reason)
 
 
-def _prepared(T_map_camera: Tensor, seen: Correspondences) -> Tensor:
+def to_prepared(T_map_camera: Tensor, seen: Correspondences) -> Tensor:
     """Return poses (B, 1, 12) from prepared points to camera."""
     T = T_map_camera.double()
     R = T[:, :3, :3].transpose(1, 2)
@@ -153,7 +153,7 @@ def _prepared(T_map_camera: Tensor, seen: Correspondences) -> Tensor:
     return orthonormal(torch.cat([R, t], 2)).flatten(1)[:, None]
 
 
-def _in_map(poses: Tensor, seen: Correspondences) -> Tensor:
+def to_map(poses: Tensor, seen: Correspondences) -> Tensor:
     """Return T_map_camera (B, 4, 4) of poses (B, 3, 4) from prepared points to camera."""
     R = poses[..., :3].transpose(1, 2)
     T = torch.zeros(len(poses), 4, 4, dtype=poses.dtype, device=poses.device)
@@ -163,13 +163,15 @@ def _in_map(poses: Tensor, seen: Correspondences) -> Tensor:
     return T
 
 
-def _inliers(poses: Tensor, seen: Correspondences, pixels: Tensor, camera: Camera, limit_px: float) -> Tensor:
+def inliers_of(
+    poses: Tensor, seen: Correspondences, pixels: Tensor, camera: Camera, limit_px: float
+) -> Tensor:
     """Return which points (B, N) lie before the camera and within the limit of their pixels."""
     at = errors(poses[:, None], seen)
     in_camera = at.turned[:, 0] + poses[..., 3:]
     off = camera.project(in_camera.transpose(1, 2)) - pixels
     # A distorted camera's polynomial can bring a far ray back to the pixel; its first order cannot.
-    near: Tensor = (off.norm(dim=-1) < limit_px) & (at.length_px[:, 0] < 2 * limit_px)
+    near: Tensor = (off.norm(dim=-1) < limit_px) & (at.square_px2[:, 0] < (2 * limit_px) ** 2)
     return near & (seen.weights > 0)
 
 
@@ -189,23 +191,29 @@ def _padded(values: Tensor, missing: int) -> Tensor:
     return torch.cat([values, filler], 1)
 
 
-def _check(
-    pixels: Tensor, points: Tensor, cameras: Camera, weights: Tensor | None, prior_T_map_camera: Tensor | None
+def check(
+    pixels: Tensor,
+    points: Tensor,
+    cameras: Camera,
+    weights: Tensor | None,
+    prior_T_map_camera: Tensor | None = None,
 ) -> None:
-    _check_tensor("pixels", pixels, ("B", "N", 2), pixels)
+    """Raise ValueError, which names the argument, where the arguments of `solve_pose` do not fit together."""
+    check_tensor("pixels", pixels, ("B", "N", 2), pixels)
     batch, count = pixels.shape[:2]
-    _check_tensor("points", points, (batch, count, 3), pixels)
+    check_tensor("points", points, (batch, count, 3), pixels)
     if weights is not None:
-        _check_tensor("weights", weights, (batch, count), pixels)
+        check_tensor("weights", weights, (batch, count), pixels)
     if prior_T_map_camera is not None:
-        _check_tensor("prior_T_map_camera", prior_T_map_camera, (batch, 4, 4), pixels)
-    _check_tensor("cameras.matrix", cameras.matrix, cameras.matrix.shape, pixels)
+        check_tensor("prior_T_map_camera", prior_T_map_camera, (batch, 4, 4), pixels)
+    check_tensor("cameras.matrix", cameras.matrix, cameras.matrix.shape, pixels)
     for name, values, dims in (("matrix", cameras.matrix, 3), ("distortion", cameras.distortion, 2)):
         if values is not None and values.dim() == dims and len(values) != batch:
             raise ValueError(f"cameras.{name} is of {len(values)} images, pixels are of {batch}")
 
 
-def _check_tensor(name: str, values: Tensor, shape: tuple[int | str, ...], like: Tensor) -> None:
+def check_tensor(name: str, values: Tensor, shape: tuple[int | str, ...], like: Tensor) -> None:
+    """Raise ValueError where an argument is not of a shape, of a floating-point type and on a device."""
     wrong = len(values.shape) != len(shape) or any(
         isinstance(e, int) and e != n for e, n in zip(shape, values.shape, strict=True)
     )

@@ -57,19 +57,22 @@ class Seen:
     baseline: Tensor
 
 
-class Chunk:
-    """Some images with their tracks, whose inverse depths it holds, and their part of the equations."""
+class Bundle:
+    """Some rows of tracks, whose inverse depths (i, A) it holds, and their part of the equations."""
 
-    def __init__(self, tracks: Tracks, focal_px: Tensor, images: Tensor, state: State) -> None:
-        self._images, self._neighbours = images, tracks.neighbours[images]
-        self._rays, self._seen, self._found = tracks.rays[images], tracks.seen[images], tracks.found[images]
+    def __init__(self, tracks: Tracks, focal_px: Tensor, rows: Tensor, state: State) -> None:
+        self._images, self._neighbours = tracks.images[rows], tracks.neighbours[rows]
+        self._rays, self._seen, self._found = tracks.rays[rows], tracks.seen[rows], tracks.found[rows]
         # A point that one neighbour sees tells little, and much that is false.
         self._found = self._found & (self._found.sum(-1, keepdim=True) >= 2)
         self._focal_px = focal_px[self._neighbours][:, None, :, None]  # (i, 1, K, 1)
-        away = state.positions[images][:, None] - state.positions[self._neighbours]
-        self._unit = 1.0 / away.norm(dim=-1).amax(1).clamp(min=1e-6)[:, None]  # (i, 1)
+        away = state.positions[self._images][:, None] - state.positions[self._neighbours]
+        baseline = away.norm(dim=-1)  # (i, K)
+        matched = self._found.any(1) | ~self._found.any(2).any(1)[:, None]
+        self._unit = 1.0 / (baseline * matched).amax(1).clamp(min=1e-6)[:, None]  # (i, 1)
         self.inverse_depth = self._unit.expand(self._rays.shape[:2]).clone()
-        self.star = torch.cat([images[:, None], self._neighbours], 1)  # (i, 1 + K) whom the equations concern
+        # Whom the equations concern (i, 1 + K).
+        self.star = torch.cat([self._images[:, None], self._neighbours], 1)
 
     def search_depths(self, state: State, width: float) -> None:
         """Give every track the best of many inverse depths and the one that it has."""
@@ -83,6 +86,13 @@ class Chunk:
             better = cost < least
             least = torch.where(better, cost, least)
             self.inverse_depth = torch.where(better, candidate, self.inverse_depth)
+
+    def triangulate(self, state: State, width: float) -> Seen:
+        """Find all inverse depths anew; return where the points should be seen then."""
+        self.search_depths(state, width)
+        for _ in range(DEPTH_ROUNDS):
+            self._fit_depths(state, width)
+        return self._look(state, self.inverse_depth, width)
 
     def equations(self, state: State, width: float) -> tuple[Tensor, Tensor]:
         """Return the normal matrices (i, M, M) and gradients (i, M), the depths eliminated.
@@ -106,10 +116,7 @@ class Chunk:
 
     def explained(self, state: State) -> tuple[int, int]:
         """Return how many matches are explained by a state, and how many there are."""
-        self.search_depths(state, EXPLAINED_PX)
-        for _ in range(DEPTH_ROUNDS):
-            self._fit_depths(state, EXPLAINED_PX)
-        seen = self._look(state, self.inverse_depth, EXPLAINED_PX)
+        seen = self.triangulate(state, EXPLAINED_PX)
         near = (seen.error.norm(dim=-1) < EXPLAINED_PX) & (seen.weight > 0)
         return int(near.sum()), int(self._found.sum())
 
@@ -161,12 +168,12 @@ class Chunk:
 
 
 def gauss_newton_step(
-    state: State, chunks: list[Chunk], prior: OdometryPrior, width: float, with_focal: bool
+    state: State, bundles: list[Bundle], prior: OdometryPrior, width: float, with_focal: bool
 ) -> State:
     """Return the state after a step of Gauss-Newton."""
-    parts = [chunk.equations(state, width) for chunk in chunks]
+    parts = [bundle.equations(state, width) for bundle in bundles]
     matrix, gradient = (torch.cat(column) for column in zip(*parts, strict=True))
-    star = torch.cat([chunk.star for chunk in chunks])
+    star = torch.cat([bundle.star for bundle in bundles])
     focal = FOCAL_DEVIATION if with_focal else 0.0
 
     def gathered(rows: Tensor) -> Tensor:
@@ -215,7 +222,7 @@ def without_gauge(state: State, recorded: State) -> State:
     return State(turn @ state.R, moved, state.log_focal)
 
 
-def explained_share(chunks: list[Chunk], state: State) -> float:
+def explained_share(bundles: list[Bundle], state: State) -> float:
     """Return the share of all matches that a state explains."""
-    counts = [chunk.explained(state) for chunk in chunks]
+    counts = [bundle.explained(state) for bundle in bundles]
     return sum(near for near, _ in counts) / max(1, sum(found for _, found in counts))

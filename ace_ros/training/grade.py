@@ -75,7 +75,8 @@ def grade(
         found.append(relocalizer.localize(read_grey(frame.image_path), frame.camera))
         on_frame(done + 1, len(indices))
     T = torch.cat([f.T_map_camera.cpu() for f in found])
-    covariance = torch.cat([f.covariance.cpu() for f in found])
+    # What the solver says, without the factor of a map that has no grade yet.
+    covariance = torch.cat([f.covariance.cpu() for f in found]) / relocalizer.scene_map.covariance_scale
     T_true = torch.stack([frames[i].T_map_camera for i in indices])
     ok = torch.cat([f.ok.cpu() for f in found])
     translation_m, rotation_rad = pose_error(T, T_true)

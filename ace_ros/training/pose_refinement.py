@@ -22,7 +22,7 @@ from ace_ros.network.input import network_size
 from ace_ros.pnp.solve import one_thread
 from ace_ros.training.bundle import (
     EXPLAINED_PX,
-    Chunk,
+    Bundle,
     State,
     explained_share,
     gauss_newton_step,
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 # matches that are false. The focal length is told by what is left at the end.
 WIDTHS_PX = (32.0, 16.0, 8.0, 4.0)
 ROUNDS = 3  # of Gauss-Newton at each width
-CHUNK = 32  # images whose equations are made at a time
+ROWS = 32  # images whose equations are made at a time
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,15 @@ def adjust(
     centre = T_map_camera[:, :3, 3].mean(0)
     state = State(T_map_camera[:, :3, :3], T_map_camera[:, :3, 3] - centre, 0.0)
     recorded, prior = state, OdometryPrior(T_map_camera)
-    chunks = [Chunk(tracks, focal_px, part, state) for part in torch.arange(len(focal_px)).split(CHUNK)]
-    for chunk in chunks:
-        chunk.search_depths(state, WIDTHS_PX[0])
+    bundles = [Bundle(tracks, focal_px, part, state) for part in torch.arange(len(focal_px)).split(ROWS)]
+    for bundle in bundles:
+        bundle.search_depths(state, WIDTHS_PX[0])
     schedule = [width for width in WIDTHS_PX for _ in range(ROUNDS)]
     for done, width in enumerate(schedule):
-        state = gauss_newton_step(state, chunks, prior, width, refine_focal and width == WIDTHS_PX[-1])
+        state = gauss_newton_step(state, bundles, prior, width, refine_focal and width == WIDTHS_PX[-1])
         on_round((done + 1) / len(schedule))
     state = without_gauge(state, recorded)
-    explained, before = explained_share(chunks, state), explained_share(chunks, recorded)
+    explained, before = explained_share(bundles, state), explained_share(bundles, recorded)
     if not explained > before:
         logger.warning("poses not refined: the images do not show better ones than the recorded")
         return RefinedPoses(T_map_camera, 1.0, before, before)

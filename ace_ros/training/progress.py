@@ -45,9 +45,11 @@ class Stage:
     end: float
 
 
-REFINE = Stage("prepare", 0.0, 0.06)
-PREPARE = Stage("prepare", 0.0, 0.15)
-PREPARE_REFINED = Stage("prepare", 0.06, 0.15)
+REFINE = Stage("prepare", 0.0, 0.05)
+SURVEY = Stage("prepare", 0.0, 0.05)
+SURVEY_REFINED = Stage("prepare", 0.05, 0.08)
+PREPARE = Stage("prepare", 0.05, 0.15)
+PREPARE_REFINED = Stage("prepare", 0.08, 0.15)
 LEARN = Stage("train", 0.15, 0.9)
 LEARN_ALL = Stage("train", 0.15, 1.0)  # where no images are held out
 GRADE = Stage("grade", 0.9, 0.93)

@@ -16,9 +16,10 @@ from ace_ros.data.scene import Frame, read_grey
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
+from ace_ros.network.peaks import peak_shift
 from ace_ros.network.precision import autocast
 
-TRACKS = 256  # points followed from every image
+TRACKS = 256  # points followed from an image
 CELL_STEP = 2  # every second feature cell each way may begin a track
 NEIGHBOUR_RANKS = (1, 2, 4, 8)  # by distance, once among images of another visit and once among all
 REVISIT = 4.0  # images are of another visit if the way between them is so many times their distance
@@ -41,16 +42,20 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class Tracks:
-    """A points of each of I images, and where K other images see them.
+    """A points of each of J images, and where K other images see them.
 
-    neighbours (I, K) int64 are the other images; rays (I, A, 2) and seen (I, A, K, 2) float64, x
-    and y on the plane z = 1; found (I, A, K) bool, false where a neighbour does not show the point.
+    images (J,) and neighbours (J, K) int64 say which ones of all images; rays (J, A, 2) and seen
+    (J, A, K, 2) float64 are x and y on the plane z = 1; found (J, A, K) bool, false where a
+    neighbour does not show the point; features (J, A, C) float16 are those of the points in
+    their own images, of unit length.
     """
 
+    images: Tensor
     neighbours: Tensor
     rays: Tensor
     seen: Tensor
     found: Tensor
+    features: Tensor
 
 
 def encode_frame(frame: Frame, encoder: LoadedEncoder, device: torch.device) -> ImageFeatures:
@@ -70,33 +75,41 @@ def find_tracks(
     T_map_camera: Tensor,
     image_of: Callable[[int], ImageFeatures],
     on_image: Callable[[int, int], None] = lambda done, total: None,
+    images: Tensor | None = None,
+    count: int = TRACKS,
+    rank_factor: int = 1,
 ) -> Tracks:
-    """Return the tracks, on the CPU, of I images whose poses (I, 4, 4) are roughly known.
+    """Return `count` tracks each, on the CPU, of images whose poses (I, 4, 4) are roughly known.
 
     Matches are the most similar cells of two images in both directions, the position in the
-    neighbour by a parabola between its cells. The poses only choose the neighbours.
+    neighbour by a quadratic between its cells. The poses only choose the neighbours. `images` (J,)
+    are those whose points are followed, all by default; for `rank_factor` see `choose_neighbours`.
     """
-    neighbours = choose_neighbours(T_map_camera)
+    images = torch.arange(len(T_map_camera)) if images is None else images
+    neighbours = choose_neighbours(T_map_camera, images, rank_factor)
     features = lru_cache(MAX_CACHED)(image_of)
     columns = []
-    for i, row in enumerate(neighbours.tolist()):
-        columns.append(_tracks_of(features(i), [features(j) if j >= 0 else None for j in row], i))
-        on_image(i + 1, len(neighbours))
-    return Tracks(neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
+    for done, (i, row) in enumerate(zip(images.tolist(), neighbours.tolist(), strict=True)):
+        others = [features(j) if j >= 0 else None for j in row]
+        columns.append(_tracks_of(features(i), others, i, count))
+        on_image(done + 1, len(images))
+    return Tracks(images, neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
 
 
-def choose_neighbours(T_map_camera: Tensor) -> Tensor:
-    """Return for every image the K other ones (I, K) to look for its points in, -1 where there are fewer.
+def choose_neighbours(T_map_camera: Tensor, images: Tensor, rank_factor: int = 1) -> Tensor:
+    """Return for images (J,) the K other ones (J, K) to look for their points in, -1 where there are fewer.
 
-    Half of them are of another visit, where there are such: what the robot sees when it comes back
-    is what tells of drift. The order of the images is that of the drive.
+    T_map_camera (I, 4, 4) are the poses of all, in the order of the drive. Half of the neighbours
+    are of another visit, where there are such: what the robot sees when it comes back is what tells
+    of drift. Ranks by distance are multiplied by `rank_factor`, where images are close together.
     """
     position, forward = T_map_camera[:, :3, 3], T_map_camera[:, :3, 2]
     steps = (position[1:] - position[:-1]).norm(dim=-1)
     way = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
-    count = 2 * len(NEIGHBOUR_RANKS)
+    ranks = [rank * rank_factor for rank in NEIGHBOUR_RANKS]
+    count = 2 * len(ranks)
     rows = []
-    for i in range(len(position)):
+    for i in images.tolist():
         distance = (position - position[i]).norm(dim=-1)
         usable = forward @ forward[i] > math.cos(math.radians(MAX_TURN_DEG))
         usable &= distance > MIN_DISTANCE_M
@@ -104,17 +117,17 @@ def choose_neighbours(T_map_camera: Tensor) -> Tensor:
         row: list[int] = []
         for group in (again, usable):
             others = group.nonzero()[:, 0]
-            ordered = others[distance[others].argsort()][: NEIGHBOUR_RANKS[-1] + len(row)].tolist()
+            ordered = others[distance[others].argsort()][: ranks[-1] + len(row)].tolist()
             ordered = [j for j in ordered if j not in row]
-            row += [ordered[rank - 1] for rank in NEIGHBOUR_RANKS if rank <= len(ordered)]
+            row += [ordered[rank - 1] for rank in ranks if rank <= len(ordered)]
         rows.append(row + [-1] * (count - len(row)))
     return torch.tensor(rows)
 
 
 def _tracks_of(
-    image: ImageFeatures, others: list[ImageFeatures | None], seed: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rays (A, 2), seen (A, K, 2) and found (A, K): of random cells those with most matches."""
+    image: ImageFeatures, others: list[ImageFeatures | None], seed: int, count: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return rays, seen, found and features of one image: of random cells those with most matches."""
     h, w = image.features.shape[1:]
     cells = torch.arange(h * w).view(h, w)[::CELL_STEP, ::CELL_STEP].flatten()
     cells = cells[torch.isfinite(image.rays[cells].cpu()).all(-1)]
@@ -126,13 +139,14 @@ def _tracks_of(
     found = torch.isfinite(seen).all(-1)
     shuffled = torch.randperm(len(cells), generator=torch.Generator().manual_seed(seed))
     # Three matches are enough to prefer a point; more would prefer what lies in the middle of the scene.
-    order = found.sum(-1).clamp(max=3)[shuffled].argsort(descending=True, stable=True)[:TRACKS]
+    order = found.sum(-1).clamp(max=3)[shuffled].argsort(descending=True, stable=True)[:count]
     kept = shuffled[order]
-    missing = TRACKS - len(kept)
+    missing = count - len(kept)
     return (
         F.pad(image.rays[cells[kept]].double().cpu(), (0, 0, 0, missing)),
         F.pad(seen[kept].nan_to_num(0.0), (0, 0, 0, 0, 0, missing)),
         F.pad(found[kept], (0, 0, 0, missing)),
+        F.pad(anchors.cpu()[kept], (0, 0, 0, missing)),
     )
 
 
@@ -146,11 +160,12 @@ def _match(anchors: Tensor, other: ImageFeatures) -> Tensor:
     mutual = similarity.argmax(0)[cell] == index
     inside = (cell % w > 0) & (cell % w < w - 1) & (cell // w > 0) & (cell // w < h - 1)
     cell = torch.where(inside, cell, w + 1)
+    near = cell[:, None] + torch.tensor([-w - 1, -w, -w + 1, -1, 0, 1, w - 1, w, w + 1], device=cell.device)
+    # Half precision finds the cell, but not the place within it.
+    around = other.features.flatten(1).T[near].float() @ anchors.float()[..., None]  # (A, 9, 1)
+    shift = peak_shift(around.view(-1, 3, 3))
     at = other.rays[cell]
-    for step in (1, w):
-        before, after = similarity[index, cell - step], similarity[index, cell + step]
-        bend = (2.0 * similarity[index, cell] - before - after).clamp(min=1e-6)
-        shift = (0.5 * (after - before) / bend).clamp(-0.5, 0.5)
-        at = at + 0.5 * shift[:, None] * (other.rays[cell + step] - other.rays[cell - step])
+    for axis, step in enumerate((1, w)):
+        at = at + 0.5 * shift[:, axis, None] * (other.rays[cell + step] - other.rays[cell - step])
     good = mutual & inside & (best > MIN_SIMILARITY)
     return torch.where(good[:, None], at, torch.nan)

@@ -37,13 +37,17 @@ from ace_ros.training.progress import (
     GRADE,
     LEARN,
     LEARN_ALL,
+    PREPARE,
     PREPARE_REFINED,
     REFINE,
+    SURVEY,
+    SURVEY_REFINED,
     OnCloud,
     Progress,
     Reporter,
 )
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
+from ace_ros.training.survey import Survey
 
 MAX_JUDGED = 4096  # held-out features that say whether training still gains
 
@@ -138,6 +142,10 @@ class _Job:
         key = fingerprint(self._scene.frames, self._encoder.content_hash, self._config) if kept else ""
         self._scene = self._refined(self._scene)
         scene, config, device = self._scene, self._config, self._device
+        refined = self._drive is not None
+        self._reporter.enter(SURVEY_REFINED if refined else SURVEY)
+        self._survey = Survey(scene.frames, self._encoder, config, device, self._reporter.on_item)
+        self._reporter.enter(PREPARE_REFINED if refined else PREPARE)
         buffer = self._prepared_buffer(kept, resume, key)
         if not len(buffer):
             raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
@@ -159,7 +167,6 @@ class _Job:
         refined = refine_poses(
             scene.frames, self._encoder, self._device, config.refine_focal, self._reporter.on_item
         )
-        self._reporter.enter(PREPARE_REFINED)
         self._refinement = refined.figures()
         recorded = torch.stack([f.T_map_camera for f in scene.frames])
         self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
@@ -192,7 +199,7 @@ class _Job:
         """Localize the frames that were held out."""
         began = time.monotonic()
         self._reporter.enter(GRADE, self._clocks[0].step)
-        relocalizer = Relocalizer(self.scene_map(), device=str(self._device), encoder=self._encoder)
+        relocalizer = Relocalizer(self.scene_map(~self.held), device=str(self._device), encoder=self._encoder)
         self._grade = grade(relocalizer, self._scene.frames, self.held, self._reporter.on_item)
         self._grade_s = time.monotonic() - began
 
@@ -226,9 +233,10 @@ class _Job:
             refinement=self._refinement,
         )
 
-    def scene_map(self) -> SceneMap:
-        """Return the map as it is now."""
-        fitter = self._fitter
+    def scene_map(self, surveyed: Tensor | None = None) -> SceneMap:
+        """Return the map as it is now, with landmarks of all images or of those `surveyed` (I,)."""
+        fitter, channels = self._fitter, self._encoder.card.channels
+        surveyed = torch.ones_like(self.held) if surveyed is None else surveyed
         points, grey = fitter.cloud(self._config.map_points)
         cameras = torch.stack([f.T_map_camera[:3, 3] for f in self._scene.frames])
         seen = torch.cat([points.double() + self._centre, cameras])
@@ -240,6 +248,7 @@ class _Job:
             bounds=torch.stack([seen.amin(0), seen.amax(0)]),
             cloud_points=points,
             cloud_grey=grey,
+            landmarks=self._survey.landmarks(surveyed, self._centre, channels),
         )
         return SceneMap(
             chunks=(chunk,),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import array
+
 import pytest
 from rclpy.exceptions import (
     InvalidParameterException,
@@ -39,7 +41,20 @@ def test_a_declared_parameter_has_its_default(node) -> None:
 def test_every_kind_of_value_survives_its_message(value) -> None:
     parameter = Parameter("x", value=value)
     back = Parameter.from_parameter_msg(parameter.to_parameter_msg())
-    assert (back.name, back.type_, back.value) == ("x", parameter.type_, value)
+    assert (back.name, back.type_) == ("x", parameter.type_)
+    assert (list(back.value) if isinstance(back.value, array.array) else back.value) == value
+
+
+def test_numbers_that_were_set_are_an_array(node) -> None:
+    node.declare_parameter("numbers", [1, 2])
+    node.declare_parameter("shares", [0.5])
+    assert isinstance(node.get_parameter("numbers").value, list)
+    for name, value in (("numbers", [3, 4]), ("shares", [0.25])):
+        message = Parameter(name, value=value).to_parameter_msg()
+        node.set_parameters([Parameter.from_parameter_msg(message)])
+    assert node.get_parameter("numbers").value == array.array("q", [3, 4])
+    assert node.get_parameter("shares").value == array.array("d", [0.25])
+    assert parameter_value_to_python(node.get_parameter("numbers").get_parameter_value()) == [3, 4]
 
 
 def test_an_override_comes_before_the_default(ros) -> None:

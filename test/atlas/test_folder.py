@@ -18,6 +18,7 @@ from ace_ros.atlas.folder import add_maps, check, is_atlas, map_path
 from ace_ros.atlas.index import INDEX_NAME, read_index
 from ace_ros.errors import ConfigError, MapError
 from ace_ros.network.head import Head
+from ace_ros.network.landmarks import no_landmarks
 from ace_ros.network.signature import SIZE
 from ace_ros.scene_map import Chunk, SceneMap
 
@@ -30,6 +31,7 @@ def scene_map(seed: int, map_frame: str, encoder_hash: str = "0123456789abcdef")
         bounds=torch.tensor([[-1.0, -2.0, 0.0], [1.0, 2.0, 3.0]], dtype=torch.float64),
         cloud_points=torch.zeros(5, 3),
         cloud_grey=torch.zeros(5, dtype=torch.uint8),
+        landmarks=no_landmarks(16),
     )
     return SceneMap(
         chunks=(chunk,),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_the_localizer_is_launched_and_tells_that_its_map_is_missing(graph: Grap
         assert statuses[-1].message.endswith("2024.safetensors: there is no such map")
     finally:
         interrupt(process, log)
+
+
+def test_where_rviz_is_missing_the_localizer_is_not_left_running(graph: Graph, tmp_path: Path) -> None:
+    if subprocess.run([ROS2, "pkg", "prefix", "rviz2"], capture_output=True).returncode == 0:
+        pytest.skip("RViz is installed")
+    statuses = graph.collect(LocalizationStatus, "/without_rviz/localization_status")
+    log = tmp_path / "launch.log"
+    process = launch(log, "localize.launch.py", "rviz:=true", "namespace:=without_rviz")
+    assert process.wait(60.0) == 1 and "'rviz2' not found" in log.read_text()
+    time.sleep(8.0)  # that long a localizer may take to start
+    assert not statuses, "the launch has ended, its localizer has not"

@@ -69,7 +69,7 @@ def test_scores_in_float32_are_those_of_the_errors_in_float64() -> None:
     seen, true = prepared(pose_scene(5, 800, inliers=0.6, noise_px=2.0))
     poses = near_poses(true, 40, 0.01)
     found = soft_inliers(poses.flatten(2), projection_coefficients(seen, 10.0), seen.weights)
-    ratio = (errors(poses, seen).length_px / 10.0).square()
+    ratio = errors(poses, seen).square_px2 / 10.0**2
     assert torch.allclose(found.double(), (1 - ratio).clamp(min=0.0).sum(-1), rtol=1e-3, atol=0.05)
     assert found.max() > 300
 
@@ -80,7 +80,7 @@ def test_points_behind_the_camera_count_nothing() -> None:
     seen, true = prepared(scene._replace(points=behind))
     coefficients = projection_coefficients(seen, 10.0)
     assert soft_inliers(true.flatten(2), coefficients, seen.weights).abs().max() == 0
-    assert torch.isinf(errors(true, seen).length_px).all()
+    assert torch.isinf(errors(true, seen).square_px2).all()
 
 
 def test_scores_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

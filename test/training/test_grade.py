@@ -67,6 +67,19 @@ def test_the_grade_says_where_a_map_is_weak(trained: Trained) -> None:
     assert "grade: poor; 43 % of 7 images" in words and "0014.png to 0017.png: 0 % within" in words
 
 
+def test_the_factor_is_that_of_the_solver_whatever_the_map_says(trained: Trained) -> None:
+    frames = load_scene(trained.scene).frames
+    chosen = held_out(len(frames), 0.3)
+    off = torch.zeros(4, 4, dtype=torch.float64)
+    off[0, 3] = 0.1  # so that the factor is far from the least one
+    moved = tuple(replace(f, T_map_camera=f.T_map_camera + off) for f in frames)
+    factors = []
+    for told in ({}, {"covariance_scale": 2.0}):
+        scene_map = replace(trained.scene_map, grade=told)
+        factors.append(grade(Relocalizer(scene_map, device="cpu"), moved, chosen).covariance_scale)
+    assert factors[0] == pytest.approx(factors[1], rel=1e-6) and factors[0] > 5.0
+
+
 def test_a_map_that_finds_nothing_gets_a_grade_all_the_same(trained: Trained) -> None:
     relocalizer = Relocalizer(trained.scene_map, device="cpu")
     relocalizer.ransac = replace(relocalizer.ransac, min_inliers=100_000)

@@ -21,7 +21,7 @@ from ace_ros.geometry.se3 import from_rotation_translation, inverse, nearest_rot
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.pnp.solve import one_thread
 from ace_ros.scene_map import SceneMap
-from ace_ros.training.bundle import INFORMATION, Chunk, State
+from ace_ros.training.bundle import INFORMATION, Bundle, State
 from ace_ros.training.odometry_prior import OdometryPrior
 from ace_ros.training.pose_refinement import adjust, refine_poses
 from ace_ros.training.tracks import Tracks, choose_neighbours
@@ -57,7 +57,7 @@ def drifted(T: Tensor, seed: int, scale: float = 1.0) -> Tensor:
 def tracks_of(T: Tensor, false_share: float = 0.0, noise_px: float = 0.0, points: int = 120) -> Tracks:
     """Return tracks of random points 4 to 8 m ahead, some of them false."""
     generator = torch.Generator().manual_seed(1)
-    neighbours = choose_neighbours(T).clamp(min=0)
+    neighbours = choose_neighbours(T, torch.arange(len(T))).clamp(min=0)
     count, others = neighbours.shape
     rays = torch.rand(count, points, 2, generator=generator).double() - 0.5
     depth = 4.0 + 4.0 * torch.rand(count, points, 1, generator=generator).double()
@@ -67,7 +67,8 @@ def tracks_of(T: Tensor, false_share: float = 0.0, noise_px: float = 0.0, points
     seen = seen + noise_px / FOCAL_PX * torch.randn(seen.shape, generator=generator)
     wrong = torch.rand(seen.shape[:3], generator=generator) < false_share
     seen[wrong] = torch.rand(seen.shape, generator=generator).double()[wrong] - 0.5
-    return Tracks(neighbours, rays, seen, in_other[..., 2] > 0.1)
+    features = torch.zeros(count, points, 1, dtype=torch.float16)
+    return Tracks(torch.arange(count), neighbours, rays, seen, in_other[..., 2] > 0.1, features)
 
 
 def misfit(T: Tensor, true: Tensor) -> float:
@@ -131,12 +132,12 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     recorded = drifted(true, seed=1, scale=0.2)
     tracks = tracks_of(true, false_share=0.1, noise_px=1.0)
     state = State(recorded[:, :3, :3], recorded[:, :3, 3], 0.01)
-    chunk = Chunk(tracks, torch.full((10,), FOCAL_PX).double(), torch.arange(10), state)
-    chunk.search_depths(state, width)
+    bundle = Bundle(tracks, torch.full((10,), FOCAL_PX).double(), torch.arange(10), state)
+    bundle.search_depths(state, width)
     for _ in range(30):  # until the depths, which are eliminated, are the best ones
-        _, gradient = chunk.equations(state, width)
+        _, gradient = bundle.equations(state, width)
     total = torch.zeros(10, 6).double()
-    total.index_add_(0, chunk.star.flatten(), gradient[:, :-1].reshape(-1, 6))
+    total.index_add_(0, bundle.star.flatten(), gradient[:, :-1].reshape(-1, 6))
 
     def loss(corrections: Tensor, log_focal: float) -> Tensor:
         """Return the loss by plain projection, independent of the class under test."""
@@ -144,7 +145,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
         T = from_rotation_translation(
             so3_exp(corrections[:, 3:]) @ state.R, state.positions + corrections[:, :3]
         )
-        ahead = torch.cat([scale * tracks.rays, torch.ones(10, 120, 1)], -1) / chunk.inverse_depth[..., None]
+        ahead = torch.cat([scale * tracks.rays, torch.ones(10, 120, 1)], -1) / bundle.inverse_depth[..., None]
         in_map = transform(T, ahead)
         in_other = transform(inverse(T[tracks.neighbours]), in_map[:, None].expand(-1, 8, -1, -1))
         at = (in_other[..., :2] / in_other[..., 2:]).transpose(1, 2)
@@ -185,7 +186,7 @@ def test_steps_of_the_odometry_add_up() -> None:
 def test_neighbours_are_near_look_the_same_way_and_half_of_them_are_of_another_visit() -> None:
     T = loop(60)
     T[20, :3, :3] = T[20, :3, :3] @ so3_exp(torch.tensor([0.0, math.pi, 0.0]).double())
-    rows = choose_neighbours(T)
+    rows = choose_neighbours(T, torch.arange(len(T)))
     assert (rows[20] == -1).all() and not (rows == 20).any()
     others = rows[10]
     assert len(set(others.tolist())) == 8 and 10 not in others

@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ace_ros.config import PRESETS, TrainingConfig, override, training_preset
 from ace_ros.data.scene import Frame, Scene, load_scene
 from ace_ros.errors import ConfigError, SceneError
+from ace_ros.evaluate import evaluate
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
+from ace_ros.relocalizer import Relocalizer
 from ace_ros.training import fitting
 from ace_ros.training.buffer import fill_buffer, view_count
 from ace_ros.training.extent import local_views, scene_extent
@@ -211,6 +214,26 @@ def test_the_same_seed_gives_the_same_map(simulated_scene: Path) -> None:
     maps = [train_map(load_scene(simulated_scene), config, "cpu")[0] for _ in range(2)]
     for a, b in zip(*(m.chunks[0].head.parameters() for m in maps), strict=True):
         assert torch.equal(a, b)
+
+
+def moved(scene: Scene, shift: Tensor) -> Scene:
+    """Return a scene whose poses (4, 4) are changed by `shift`."""
+    return replace(scene, frames=tuple(replace(f, T_map_camera=f.T_map_camera + shift) for f in scene.frames))
+
+
+def test_a_map_in_a_projection_is_as_good_as_one_at_the_origin(simulated_scene: Path) -> None:
+    offset = torch.zeros(4, 4, dtype=torch.float64)
+    offset[:3, 3] = torch.tensor([500_000.0, 5_400_000.0, 231.0])
+    config = override(training_preset("fast"), {**SMALL, "steps": 500, "views_per_image": 1})
+    errors_m: dict[bool, list[float]] = {False: [], True: []}
+    for shift in (torch.zeros_like(offset), offset):
+        mapping, test = (moved(load_scene(simulated_scene, split), shift) for split in ("train", "test"))
+        scene_map, _ = train_map(mapping, config, "cpu")
+        for sharp, medians in errors_m.items():
+            found = evaluate(test, Relocalizer(scene_map, device="cpu", sharp=sharp))
+            medians.append(float(found.translation_m.nanmedian()))
+    for (origin_m, projection_m), limit_m in zip(errors_m.values(), (0.15, 0.02), strict=True):
+        assert origin_m < limit_m and projection_m < 1.3 * origin_m + 0.001
 
 
 def test_one_image_is_not_enough_to_train_on(simulated_scene: Path) -> None:

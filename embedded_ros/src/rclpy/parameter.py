@@ -100,9 +100,11 @@ class Parameter:
 
     @classmethod
     def from_parameter_msg(cls, message: ParameterMsg) -> Parameter:
-        """Return the parameter of a message."""
+        """Return the parameter of a message; numbers stay in its array.array, as in rclpy."""
         type_ = Parameter.Type(message.value.type)
-        return cls(message.name, type_, parameter_value_to_python(message.value))
+        unset = type_ is Parameter.Type.NOT_SET
+        value = None if unset else getattr(message.value, f"{type_.name.lower()}_value")
+        return cls(message.name, type_, value)
 
 
 _SCALARS: dict[str, type] = {"BOOL": bool, "INTEGER": int, "DOUBLE": float, "STRING": str}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sharpen the poses that a head gave: look for the landmarks of its chunk, and refine on those found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ace_ros.geometry.camera import Camera
+from ace_ros.network.landmarks import Landmarks, find_landmarks
+from ace_ros.pnp.refine_pose import refine_pose
+
+# How many landmarks to look for, how many cells away, and the limits of an inlier's error in px.
+ROUNDS = ((256, 2, (20.0, 8.0)), (512, 1, (6.0, 4.0)), (1024, 1, (5.0, 3.0)))
+MIN_LANDMARKS = 60  # fewer do not outweigh what the head says,
+MIN_SHARE = 0.3  # nor does a smaller share of those found, which may be chance
+
+
+class SharpenedPoses(NamedTuple):
+    """T_local_camera (B, 4, 4) and covariance (B, 6, 6) as in PoseBatch, for use where `ok` (B,)."""
+
+    T_local_camera: Tensor
+    covariance: Tensor
+    ok: Tensor
+
+
+def sharpen(
+    T_local_camera: Tensor, landmarks: Landmarks, camera: Camera, cells: Tensor, stride: int
+) -> SharpenedPoses:
+    """Return poses (B, 4, 4), in the landmarks' frame, refined on the landmarks that images show.
+
+    `cells` (B, h, w, C) are the features of the images in `camera` as `unit_cells` returns them.
+    Poses that are off by more than two cells of image are not brought back. NaN poses stay so.
+    """
+    T = T_local_camera
+    for count, reach, limits_px in ROUNDS:
+        found = find_landmarks(landmarks, T, camera, cells, stride, count, reach)
+        refined = refine_pose(found.pixels, found.points, camera, T, limits_px, found.weights)
+        T = refined.T_map_camera
+    agree, looked_at = refined.inliers.sum(1), found.weights.sum(1)
+    ok = (agree >= MIN_LANDMARKS) & (agree >= MIN_SHARE * looked_at)
+    ok &= torch.isfinite(T).flatten(1).all(1) & torch.isfinite(refined.covariance).flatten(1).all(1)
+    return SharpenedPoses(T, refined.covariance, ok)

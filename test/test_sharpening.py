@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from painted_wall import CAMERA, STRIDE, cells_of, landmarks, pose
+
+from ace_ros.geometry.metrics import pose_error
+from ace_ros.sharpening import MIN_LANDMARKS, sharpen
+
+
+@pytest.mark.parametrize("off_m", [0.02, 0.1, 0.2])
+def test_a_pose_that_is_off_by_centimetres_becomes_good_to_millimetres(off_m: float) -> None:
+    true = pose(0.1, -0.05, 3.0)
+    start = pose(0.1 + off_m, -0.05 - 0.3 * off_m, 3.0)
+    found = sharpen(start[None], landmarks(pose()), CAMERA, cells_of(true), STRIDE)
+    metres, radians = pose_error(found.T_local_camera[0], true)
+    assert bool(found.ok[0])
+    assert float(metres) < 0.01 and math.degrees(float(radians)) < 0.15
+    sigma = found.covariance[0].diagonal().sqrt()
+    assert (sigma > 0).all() and float(sigma[:3].max()) < 0.05
+
+
+def test_too_few_landmarks_do_not_outweigh_the_head() -> None:
+    found = sharpen(pose()[None], landmarks(pose(), MIN_LANDMARKS - 1), CAMERA, cells_of(pose()), STRIDE)
+    assert not found.ok.any()
+
+
+def test_landmarks_of_another_place_are_not_believed() -> None:
+    elsewhere = landmarks(pose())
+    shuffled = elsewhere.features[torch.randperm(len(elsewhere), generator=torch.Generator().manual_seed(0))]
+    wrong = type(elsewhere)(elsewhere.points, elsewhere.seen_from, shuffled)
+    assert not sharpen(pose()[None], wrong, CAMERA, cells_of(pose()), STRIDE).ok.any()
+
+
+def test_an_unknown_pose_stays_so() -> None:
+    poses = torch.stack([torch.full((4, 4), torch.nan).double(), pose(0.05)])
+    cells = cells_of(pose()).expand(2, -1, -1, -1).contiguous()
+    assert sharpen(poses, landmarks(pose()), CAMERA, cells, STRIDE).ok.tolist() == [False, True]

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from wall_scene import write_wall_scene
+
+from ace_ros.config import TrainingConfig, override
+from ace_ros.data.scene import Scene, load_scene
+from ace_ros.network.encoder_file import load_encoder
+from ace_ros.training.survey import Survey
+
+CENTRE = torch.tensor([3.0, 0.5, -0.25], dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def scene(simulated_scene: Path) -> Scene:
+    return load_scene(simulated_scene)
+
+
+@pytest.fixture(scope="module")
+def survey(scene: Scene) -> Survey:
+    config = override(TrainingConfig(), {"landmarks": 3000, "landmark_images": 12})
+    return Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu"))
+
+
+def all_of(scene: Scene) -> Tensor:
+    return torch.ones(len(scene.frames), dtype=torch.bool)
+
+
+def test_landmarks_lie_on_the_wall_that_the_images_show(scene: Scene, survey: Survey) -> None:
+    found = survey.landmarks(all_of(scene), CENTRE, 128)
+    assert 500 < len(found) <= 3000
+    assert found.features.shape == (len(found), 128)
+    off = (found.points[:, 0].double() + CENTRE[0] - 3.0).abs()  # the wall is the plane x = 3
+    assert float(off.median()) < 0.04 and float(off.quantile(0.95)) < 0.2
+
+
+def test_a_video_of_images_close_together_is_measured_as_well(tmp_path: Path) -> None:
+    write_wall_scene(tmp_path / "video", frames=160, test_frames=1)
+    scene = load_scene(tmp_path / "video")
+    config = override(TrainingConfig(), {"landmarks": 3000, "landmark_images": 8})
+    found = Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu")).landmarks(
+        all_of(scene), CENTRE, 128
+    )
+    off = (found.points[:, 0].double() + CENTRE[0] - 3.0).abs()
+    assert len(found) > 500 and float(off.median()) < 0.04
+
+
+def test_images_that_are_held_out_give_no_landmarks(scene: Scene, survey: Survey) -> None:
+    usable = all_of(scene)
+    usable[: len(usable) // 2] = False
+    found = survey.landmarks(usable, CENTRE, 128)
+    cameras = torch.stack([f.T_map_camera[:3, 3] for f in scene.frames]) - CENTRE
+    nearest = torch.cdist(found.seen_from.double(), cameras).min(1)
+    assert len(found) > 100
+    assert float(nearest.values.max()) < 1e-5
+    assert usable[nearest.indices].all()
+
+
+def test_the_best_landmarks_are_kept_and_the_choice_is_the_same_every_time(scene: Scene) -> None:
+    config = override(TrainingConfig(), {"landmarks": 200, "landmark_images": 6})
+    encoder = load_encoder("lite")
+    first, second = (Survey(scene.frames, encoder, config, torch.device("cpu")) for _ in range(2))
+    one, two = (s.landmarks(all_of(scene), CENTRE, 128) for s in (first, second))
+    assert len(one) == 200
+    assert torch.equal(one.points, two.points) and torch.equal(one.features, two.features)
+
+
+def test_no_landmarks_are_measured_when_none_are_wanted(scene: Scene) -> None:
+    config = override(TrainingConfig(), {"landmarks": 0})
+    survey = Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu"))
+    assert survey.landmarks(all_of(scene), CENTRE, 128).features.shape == (0, 128)
+
+
+def test_a_camera_that_only_turns_measures_nothing(scene: Scene) -> None:
+    config = override(TrainingConfig(), {"landmarks": 500, "landmark_images": 4})
+    survey = Survey(scene.frames[:1] * 4, load_encoder("lite"), config, torch.device("cpu"))
+    assert len(survey.landmarks(torch.ones(4, dtype=torch.bool), CENTRE, 128)) == 0
