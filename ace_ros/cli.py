@@ -126,6 +126,11 @@ def _add_map(subparsers: Any) -> None:
         help="correct the focal length with them; use it only where the calibration is a guess",
     )
     parser.add_argument(
+        "--use-depth",
+        action="store_true",
+        help="start from the scene's depth images (train/depth); localizing needs none",
+    )
+    parser.add_argument(
         "--progress-json", action="store_true", help="print progress and result as lines of JSON"
     )
 

@@ -39,6 +39,7 @@ def run_map(options: argparse.Namespace) -> None:
         "seed": options.seed,
         "refine_poses": options.refine_poses or None,
         "refine_focal": options.refine_focal or None,
+        "use_depth": options.use_depth or None,
     }
     config = override(
         training_preset(options.preset, options.time_budget),
@@ -200,6 +201,8 @@ def run_import_bag(options: argparse.Namespace) -> None:
         f"{options.output}: {report.train_frames} frames to map, {report.test_frames} to test, "
         f"of {report.images} images"
     )
+    if config.depth_topic:
+        print(f"  {report.with_depth} of them with depth")
     for reason, count in report.dropped.most_common():
         print(f"  {count} left out: {reason}")
 

@@ -144,7 +144,7 @@ class TrainingConfig(CheckedConfig):
     light: float = option(0.1, "largest change of brightness and contrast of a view", low=0.0, high=0.9)
     ray_share: float = option(
         0.15,
-        "first share of training, in which predictions are pulled to the depths of the plane sweep",
+        "first share of training, in which predictions are pulled to recorded depths or the plane sweep's",
         low=0.0,
         high=1.0,
     )
@@ -173,6 +173,9 @@ class TrainingConfig(CheckedConfig):
         False, "correct the drift of the recorded poses before training, by what the images show"
     )
     refine_focal: bool = option(False, "correct the focal length with them; correct poses, too")
+    use_depth: bool = option(
+        False, "start from the scene's depth images, and from the plane sweep only where they show nothing"
+    )
     seed: int = option(2089, "seed of views, batches and initial weights", low=0)
     keep_prepared_s: float = option(
         60.0,
@@ -195,6 +198,10 @@ class BagConfig(CheckedConfig):
     image_topic: str = option("", "topic of the images; empty: the only one there is")
     camera_info_topic: str = option("", "topic of the intrinsics; empty: the one beside the images")
     rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
+    depth_topic: str = option("", "topic of depth images registered to the images; empty: take none")
+    max_depth_gap_s: float = option(
+        0.05, "depth this far from an image's stamp at most belongs to it", unit="s", low=0.0, high=1.0
+    )
     pose_topic: str = option(
         "", "topic of Odometry, PoseStamped or TransformStamped; empty: poses are in /tf"
     )

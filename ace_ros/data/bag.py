@@ -8,6 +8,7 @@ the pose interpolated at the image's stamp.
 from __future__ import annotations
 
 import logging
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
@@ -22,13 +23,16 @@ import torch
 from ace_ros.config import BagConfig
 from ace_ros.data.bag_file import Bag, list_topics
 from ace_ros.data.camera_info import camera_of_info
+from ace_ros.data.depth_image import check_aspect, depth_of_message, encode_depth
 from ace_ros.data.image_decoding import decode_compressed, decode_image
 from ace_ros.data.new_scene import is_test_frame, new_scene
 from ace_ros.data.recorder import SceneRecorder
+from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.data.transforms import NoTransform, TransformTree
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
+from ace_ros.tensor_file import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class BagReport:
     images: int = 0
     train_frames: int = 0
     test_frames: int = 0
+    with_depth: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -78,6 +83,9 @@ def import_bag(
             writer.take(message, cameras, poses)
             if on_progress:
                 on_progress(writer.report.images, total)
+        if config.depth_topic:
+            topic = opened.find("depth", config.depth_topic, IMAGES[:1])
+            writer.report.with_depth = _add_depths(opened, topic, writer.keyframes, config.max_depth_gap_s)
         if writer.report.train_frames == 0:
             reasons = "; ".join(f"{why} ({first})" for why, first in writer.example.items())
             raise SceneError(
@@ -86,6 +94,51 @@ def import_bag(
             )
     log.info("%s: %s", scene_folder, writer.report)
     return writer.report
+
+
+def _add_depths(bag: Bag, topic: str, keyframes: list[_Keyframe], max_gap_s: float) -> int:
+    """Write depth images beside keyframes; return how many have one.
+
+    Each has the one nearest in time. The topic is read once, whatever the order in the bag. Raises
+    SceneError where its images are not registered.
+    """
+    keyframes = sorted(keyframes, key=lambda keyframe: keyframe.stamp_ns)
+    stamps = [keyframe.stamp_ns for keyframe in keyframes]
+    nearest: dict[int, int] = {}
+    for message in bag.messages([topic]):
+        stamp = _stamp(message.header)
+        after = bisect_right(stamps, stamp)
+        for index in range(max(0, after - 1), min(after + 1, len(stamps))):
+            gap_ns = abs(stamps[index] - stamp)
+            if gap_ns > min(1e9 * max_gap_s, nearest.get(index, math.inf)):
+                continue
+            try:
+                data = keyframes[index].encoded_depth(message)
+            except CameraError as error:
+                raise SceneError(f"{bag.path}: topic {topic}: {error}") from error
+            path = keyframes[index].image_path
+            write_atomically(path.parent.with_name(DEPTH_FOLDER) / f"{path.stem}.png", data)
+            nearest[index] = gap_ns
+    return len(nearest)
+
+
+@dataclass(frozen=True)
+class _Keyframe:
+    stamp_ns: int
+    image_path: Path
+    size: tuple[int, int]
+    frame: str
+
+    def encoded_depth(self, message: Any) -> bytes:
+        """Return a depth message as a file of this keyframe. Raises CameraError."""
+        if message.header.frame_id != self.frame:
+            raise CameraError(
+                f"depth is in frame {message.header.frame_id!r}, the images in {self.frame!r}; expected "
+                "depth registered to the images"
+            )
+        depth_mm = depth_of_message(message)
+        check_aspect((depth_mm.shape[1], depth_mm.shape[0]), self.size)
+        return encode_depth(depth_mm)
 
 
 class _Cameras:
@@ -196,6 +249,7 @@ class _Writer:
     def __init__(self, folder: Path, config: BagConfig) -> None:
         self.report = BagReport()
         self.example: dict[str, str] = {}  # the first error of each reason
+        self.keyframes: list[_Keyframe] = []
         self._config = config
         self._folder = folder
         self._train = SceneRecorder(folder, "train", config.image_format)
@@ -212,13 +266,14 @@ class _Writer:
                 self.report.dropped["near the last keyframe"] += 1
                 return
             image, camera = _decode(message), cameras.at(stamp)
-            self._recorder().add(image, T, camera, stamp, message.header.frame_id)
+            path = self._recorder().add(image, T, camera, stamp, message.header.frame_id)
         except (NoTransform, CameraError) as error:
             reason = "no pose" if isinstance(error, NoTransform) else "no usable image"
             self.report.dropped[reason] += 1
             self.example.setdefault(reason, str(error))
             return
         self._last = torch.from_numpy(T)
+        self.keyframes.append(_Keyframe(stamp, path, camera.size, message.header.frame_id))
         self.report.train_frames = self._train.frames
         self.report.test_frames = self._test.frames if self._test else 0
 

@@ -59,7 +59,7 @@ def decode_image(
     if encoding not in ENCODINGS:
         raise CameraError(f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}")
     depth, channels, conversion = ENCODINGS[encoding]
-    pixels = _as_pixels(encoding, (height, width, channels), step, depth, data)
+    pixels = as_pixels(encoding, (height, width, channels), step, depth, data)
     if depth == 2:
         pixels = pixels.view(">u2" if is_bigendian else "<u2")
     image = pixels.reshape(height, width, channels) if channels > 1 else pixels
@@ -101,7 +101,7 @@ def decode_compressed(data: Any, format: str = "") -> np.ndarray:
     return stretch_to_8_bit(image)
 
 
-def _as_pixels(encoding: str, shape: tuple[int, int, int], step: int, depth: int, data: Any) -> np.ndarray:
+def as_pixels(encoding: str, shape: tuple[int, int, int], step: int, depth: int, data: Any) -> np.ndarray:
     """Return the bytes of an image without the padding of its rows, (H, W * channels * depth)."""
     height, width, channels = shape
     row = width * channels * depth

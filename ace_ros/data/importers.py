@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ace_ros.data.colmap import read_colmap
+from ace_ros.data.dataset_depth import DepthBeside, nearest_tum_depth
 from ace_ros.data.image_file import image_size
 from ace_ros.data.nerf import read_nerf
 from ace_ros.data.new_scene import PosedImage, write_scene
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # The focal length that evaluations on 7Scenes use for the colour images. Poses and depth of the
 # original are of the depth camera, whose focal length is 585: give that for registered images.
-SEVEN_SCENES_FOCAL_PX = 525.0
+SEVEN_SCENES_FOCAL_PX, SEVEN_SCENES_DEPTH_FOCAL_PX = 525.0, 585.0
 
 # Colour cameras of the TUM RGB-D benchmark as its authors calibrated them: fx fy cx cy, distortion.
 TUM_CAMERAS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -106,8 +107,17 @@ def read_7scenes(source: Path) -> list[PosedImage]:
                 frame = path.name.removesuffix(".color.png")
                 T = _matrix(sequence / f"{frame}.pose.txt")
                 camera = _central_camera(path, SEVEN_SCENES_FOCAL_PX)
-                images.append(PosedImage(path, f"{sequence.name}-{frame}", T, camera, split))
+                depth = _depth_beside(sequence / f"{frame}.depth.png")
+                name = f"{sequence.name}-{frame}"
+                images.append(PosedImage(path, name, T, camera, split, depth_mm=depth))
     return images
+
+
+def _depth_beside(path: Path) -> DepthBeside | None:
+    """Return a depth image of 7Scenes, which its Kinect did not register to the colour image."""
+    if not path.is_file():
+        return None
+    return DepthBeside(path, _central_camera(path, SEVEN_SCENES_DEPTH_FOCAL_PX).matrix.numpy())
 
 
 def read_12scenes(source: Path) -> list[PosedImage]:
@@ -117,19 +127,27 @@ def read_12scenes(source: Path) -> list[PosedImage]:
         raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
     info = source / "info.txt"
-    line = re.search(r"(?im)^.*ColorIntrinsic\s*=\s*(.*)$", _text(info))
-    values = [float(word) for word in line[1].split()] if line else []
-    if len(values) != 16:
-        raise SceneError(f"{info}: no calibrationColorIntrinsic with 16 numbers")
-    K = torch.tensor(values, dtype=torch.float64).reshape(4, 4)[:3, :3]
+    K = _intrinsics_of_12scenes(info, "Color")
+    K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in _text(info) else None
     images = []
     for path in sorted((source / "data").glob("frame-*.color.jpg")):
         frame = path.name.removesuffix(".color.jpg")
         T = _matrix(path.with_name(f"{frame}.pose.txt"))
         number = int(frame.removeprefix("frame-"))
         split = "test" if first <= number <= last else "train"
-        images.append(PosedImage(path, frame, T, Camera(K, image_size(path)), split))
+        depth_path = path.with_name(f"{frame}.depth.png")
+        depth = DepthBeside(depth_path, K_depth) if K_depth is not None and depth_path.is_file() else None
+        camera = Camera(torch.from_numpy(K), image_size(path))
+        images.append(PosedImage(path, frame, T, camera, split, depth_mm=depth))
     return images
+
+
+def _intrinsics_of_12scenes(info: Path, lens: str) -> np.ndarray:
+    for number, line in enumerate(_text(info).splitlines(), 1):
+        found = re.fullmatch(rf"(?i).*{lens}Intrinsic\s*=\s*(.*)", line)
+        if found:
+            return np.array(_floats(info, number, found[1].split(), 16)).reshape(4, 4)[:3, :3]
+    raise SceneError(f"{info}: no calibration{lens}Intrinsic with 16 numbers")
 
 
 def read_cambridge(source: Path) -> list[PosedImage]:
@@ -185,6 +203,8 @@ def read_tum(source: Path) -> list[PosedImage]:
     known = [name for name in TUM_CAMERAS if name in source.resolve().name]
     if not known:
         log.warning("%s: not named freiburg1, 2 or 3; a focal length of 525 is assumed", source)
+    table = source / "depth.txt"
+    depths = sorted((stamp, name) for stamp, (name,) in (_tum_lines(table, 1) if table.is_file() else ()))
     images = []
     for stamp, (name,) in _tum_lines(source / "rgb.txt", 1):
         path = source / name
@@ -193,7 +213,8 @@ def read_tum(source: Path) -> list[PosedImage]:
             T = tree.lookup("map", "camera", stamp)
         except NoTransform:
             T = np.full((4, 4), math.nan)
-        images.append(PosedImage(path, path.stem, T, camera, None, stamp))
+        depth = nearest_tum_depth(source, depths, stamp)
+        images.append(PosedImage(path, path.stem, T, camera, None, stamp, depth))
     return images
 
 

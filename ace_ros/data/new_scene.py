@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ace_ros.data.depth_image import encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note
 from ace_ros.data.image_file import IMAGE_SUFFIXES
+from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
 from ace_ros.geometry.camera import Camera
+from ace_ros.tensor_file import write_atomically
 
 TEST_RUN = 5
 
@@ -53,7 +56,10 @@ def is_test_frame(index: int, share: float, run: int = TEST_RUN) -> bool:
 
 @dataclass(frozen=True)
 class PosedImage:
-    """An image of a data set; `split` is None where the set does not say."""
+    """An image of a data set; `split` is None where the set does not say.
+
+    `depth_mm` returns the depth image (h, w) that the camera sees; None where there is none.
+    """
 
     path: Path
     name: str
@@ -61,6 +67,7 @@ class PosedImage:
     camera: Camera
     split: str | None = None
     stamp_ns: int | None = None
+    depth_mm: Callable[[Camera], np.ndarray] | None = None
 
 
 def write_scene(folder: Path, images: list[PosedImage], test_share: float) -> dict[str, int]:
@@ -93,6 +100,8 @@ def _write_frame(base: Path, image: PosedImage) -> None:
     _link_or_copy(image.path, rgb)
     np.savetxt(base / "poses" / f"{name}.txt", image.T_map_camera, "%.12g")
     np.savetxt(base / "calibration" / f"{name}.txt", image.camera.matrix.numpy(), "%.12g")
+    if image.depth_mm:
+        write_atomically(base / DEPTH_FOLDER / f"{name}.png", encode_depth(image.depth_mm(image.camera)))
     if image.stamp_ns is not None or image.camera.distortion is not None:
         with (base / FRAMES_FILE).open("ab") as file:
             file.write(format_note(rgb.name, image.camera, image.stamp_ns, ""))

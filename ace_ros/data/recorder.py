@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording posed images into a scene folder, so that a kill at any moment leaves a usable one.
 
-A frame is written as image, calibration, line of frames.jsonl and, last, pose: the pose file makes
-the frame exist. Each file but frames.jsonl appears in one step and is on the disk before the next
-one begins, so a robot that is switched off loses the frame in work and no other. `load_scene`
-leaves out what comes after the last pose; starting to record again in the folder removes it.
+A frame is written as image, depth image, calibration, line of frames.jsonl and, last, pose: the
+pose file makes the frame exist. Each file but frames.jsonl appears in one step and is on the disk
+before the next one begins, so a robot that is switched off loses the frame in work and no other.
+`load_scene` leaves out what comes after the last pose; starting to record again in the folder removes it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 import torch
 
+from ace_ros.data.depth_image import check_aspect, encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
-from ace_ros.data.scene import MAX_RIGID_DEFECT, load_scene
+from ace_ros.data.scene import DEPTH_FOLDER, MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
@@ -44,6 +45,7 @@ class SceneRecorder:
         self._rgb, self._poses, self._calibration = (
             self.folder / part for part in ("rgb", "poses", "calibration")
         )
+        self._depth = self.folder / DEPTH_FOLDER
         self._notes = self.folder / FRAMES_FILE
         self._refuse_foreign_scene()
         # The notes file comes first: it marks the folder as a recording.
@@ -67,13 +69,15 @@ class SceneRecorder:
         camera: Camera,
         stamp_ns: int,
         frame_id: str,
+        depth_mm: np.ndarray | None = None,
     ) -> Path:
         """Write one frame and return the path of its image.
 
         `image` is uint8, grey (H, W) or BGR (H, W, 3), of the camera's size; `T_map_camera` is
-        (4, 4). Raises OSError, naming the file, when the disk is full: the frame is then taken
-        back whole and earlier ones are as they were. Raises CameraError or SceneError for values
-        that `load_scene` would refuse.
+        (4, 4); `depth_mm` is the depth image, if there is one (see `depth_image`). Raises
+        OSError, naming the file, when the disk is full: the frame is then taken back whole and
+        earlier ones are as they were. Raises CameraError or SceneError for values that `load_scene`
+        would refuse.
         """
         T = np.asarray(T_map_camera, np.float64)
         _check_frame(image, T, camera)
@@ -83,14 +87,20 @@ class SceneRecorder:
             raise CameraError(f"image of shape {image.shape} cannot be written as {self._format}")
         path = self._rgb / f"{name}.{self._format}"
         calibration, pose = self._calibration / f"{name}.txt", self._poses / f"{name}.txt"
+        depth, depth_data = self._depth / f"{name}.png", b""
+        if depth_mm is not None:
+            depth_data = encode_depth(depth_mm)
+            check_aspect((depth_mm.shape[1], depth_mm.shape[0]), camera.size)
         notes_size = self._notes.stat().st_size
         try:
             _write(path, data.tobytes())
+            if depth_data:
+                _write(depth, depth_data)
             _write(calibration, _format_matrix(camera.matrix.cpu().numpy()))
             _append(self._notes, format_note(path.name, camera, stamp_ns, frame_id))
             _write(pose, _format_matrix(T))
         except BaseException:
-            for written in (pose, path, calibration):
+            for written in (pose, path, depth, calibration):
                 written.unlink(missing_ok=True)
             os.truncate(self._notes, notes_size)
             raise
@@ -119,8 +129,8 @@ class SceneRecorder:
             if not name.isdecimal():
                 raise SceneError(f"{self._poses / name}.txt: not a name that a recording gives")
         last = names[-1] if names else ""
-        for part in (self._rgb, self._poses, self._calibration):
-            for path in part.iterdir():
+        for part in (self._rgb, self._poses, self._calibration, self._depth):
+            for path in part.iterdir() if part.exists() else ():
                 if path.name.startswith(".") or path.stem > last:
                     path.unlink()
         notes = read_frame_notes(self._notes)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scene folders (the DSAC*/ACE layout), checked once: what `load_scene` returns can be trusted.
 
-    SCENE/train/rgb/*.{png,jpg}  poses/*.txt  calibration/*.txt  [frames.jsonl]
+    SCENE/train/rgb/*.{png,jpg}  poses/*.txt  calibration/*.txt  [depth/*.png]  [frames.jsonl]
     SCENE/test/ likewise
 
 A pose file holds the 4x4 matrix T_map_camera; a calibration file the 3x3 intrinsics, or one focal
-length in pixels. With frames.jsonl (see `frames_file`) the folder is a recording.
+length in pixels. With frames.jsonl (see `frames_file`) the folder is a recording. Depth images (see
+`depth_image`) are for those images that have one; they are checked where they are used.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = ["Frame", "Scene", "load_scene", "read_grey", "require_trainable"]
 log = logging.getLogger(__name__)
 
 PARTS = ("rgb", "poses", "calibration")
+DEPTH_FOLDER = "depth"
 NOUNS = {"rgb": "image", "poses": "pose", "calibration": "calibration"}
 MAX_TEXT_BYTES = 1 << 16
 
@@ -46,12 +48,16 @@ MAX_CENTRE_OFFSET = 0.2
 
 @dataclass(frozen=True)
 class Frame:
-    """One posed image. `T_map_camera` is (4, 4) float64; `camera` has the image's own size."""
+    """One posed image. `T_map_camera` is (4, 4) float64; `camera` has the image's own size.
+
+    `depth_path` is its depth image, None where it has none.
+    """
 
     image_path: Path
     T_map_camera: Tensor
     camera: Camera
     stamp_ns: int | None = None
+    depth_path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,10 @@ def load_scene(folder: Path, split: str = "train") -> Scene:
     poses = _read_poses(pose_paths)
     cameras = _CameraReader()
     frames = [
-        Frame(image, T, cameras.read(path, image, notes.get(image.name)), _stamp(notes, image))
-        for image, T, path in zip(images, poses.unbind(0), calibration_paths, strict=True)
+        Frame(image, T, cameras.read(path, image, notes.get(image.name)), _stamp(notes, image), depth)
+        for image, T, path, depth in zip(
+            images, poses.unbind(0), calibration_paths, _depths(base / DEPTH_FOLDER, images), strict=True
+        )
     ]
     return Scene(Path(folder), split, tuple(frames))
 
@@ -158,6 +166,16 @@ def _pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
         f"{base}: {counts['rgb']} images, {counts['poses']} poses and {counts['calibration']} "
         f"calibrations do not belong together: {_missing(tables)}"
     )
+
+
+def _depths(folder: Path, images: list[Path]) -> list[Path | None]:
+    """Return each image's depth image, of the same name as `_pair` has it; None where there is none."""
+    files = {"depth": _list_files(folder, True) if folder.is_dir() else [], "rgb": images}
+    for key in (lambda path: path.stem, lambda path: path.name.split(".")[0]):
+        tables = _tables_by(files, key)
+        if tables and tables["depth"].keys() & tables["rgb"].keys():
+            return [tables["depth"].get(key(image)) for image in images]
+    return [None] * len(images)
 
 
 def _tables_by(files: dict[str, list[Path]], key: Callable[[Path], str]) -> dict[str, dict[str, Path]] | None:

@@ -8,6 +8,7 @@ Messages are read and filled by their attributes only, so nothing here imports R
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,21 @@ def fill_pose(pose: Any, T: Tensor) -> Any:
     """Write a matrix into a geometry_msgs/Pose and return it."""
     _fill(pose.position, pose.orientation, T)
     return pose
+
+
+def fill_path(path: Any, pose_stamped: type, poses: Sequence[tuple[int, Tensor]]) -> Any:
+    """Write poses, each with its stamp in nanoseconds, into a nav_msgs/Path whose frame is set; return it.
+
+    `pose_stamped` is the class PoseStamped.
+    """
+    fill_stamp(path.header.stamp, poses[-1][0])
+    for stamp, T in poses:
+        pose = pose_stamped()
+        pose.header.frame_id = path.header.frame_id
+        fill_stamp(pose.header.stamp, stamp)
+        fill_pose(pose.pose, T)
+        path.poses.append(pose)
+    return path
 
 
 def _fill(t: Any, q: Any, T: Tensor) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from typing import Any
 
@@ -20,15 +19,15 @@ from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_source import CameraSource
-from ace_ros.nodes.conversions import fill_cloud, fill_pose, fill_stamp
+from ace_ros.nodes.conversions import fill_cloud, fill_path
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
-from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_camera
+from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_camera, subscribe_depth
 from ace_ros.nodes.recording import Recording
 from ace_ros.nodes.storage import Storage, count_frames
 from ace_ros.nodes.tf_tree import TfTree
-from ace_ros.nodes.trainer_process import TrainerProcess
+from ace_ros.nodes.trainer_process import TrainerProcess, map_command
 from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
 from ace_ros.progress import decode_cloud
 from ace_ros.srv import Train
@@ -56,6 +55,8 @@ class Mapper(Node):
         self._odometry: OdometryBuffer | None = None
         if config.pose_source == "topic":
             self._subscribe_odometry(config)
+        self._odometry_changed = (self._odometry or self._tf).changed
+        self._depth = subscribe_depth(self, lambda: self.config, self._look_up, self._odometry_changed)
         self._subscriptions_of_camera = subscribe_camera(
             self, config.image_transport, SENSOR, self._on_image, self._cameras.take
         )
@@ -96,13 +97,13 @@ class Mapper(Node):
         group = MutuallyExclusiveCallbackGroup()
         self.create_subscription(Odometry, "odom", self._odometry.add, SENSOR, callback_group=group)
 
-    def _look_up(self, camera_frame: str, stamp: int) -> Tensor:
-        """Return T_odom_camera (4, 4) at a stamp in nanoseconds. Raises NoPose."""
+    def _look_up(self, frame: str, stamp: int) -> Tensor:
+        """Return T_odom_frame (4, 4) of a frame on the robot at a stamp in nanoseconds. Raises NoPose."""
         config = self.config
         if self._odometry is None:
-            return self._tf.look_up(config.odom_frame, camera_frame, stamp)
+            return self._tf.look_up(config.odom_frame, frame, stamp)
         T_odom_base = self._odometry.look_up(stamp)
-        return T_odom_base @ self._tf.look_up(config.base_frame, camera_frame, stamp)
+        return T_odom_base @ self._tf.look_up(config.base_frame, frame, stamp)
 
     def _on_jump(self, reason: str) -> None:
         recording = self._recording
@@ -135,10 +136,10 @@ class Mapper(Node):
                     folder = last.folder
                 else:
                     folder = self._storage.new_scene(config.scene_name)
-                changed = self._tf.changed if self._odometry is None else self._odometry.changed
                 self._recording = Recording(
-                    folder, lambda: self.config, self._cameras, self._look_up, changed, self._on_failed
-                )
+                    folder, lambda: self.config, self._cameras, self._look_up, self._odometry_changed,
+                    self._on_failed, self._depth,
+                )  # fmt: skip
             except (AceError, OSError) as error:
                 self._failure = f"recording could not begin: {error}"
                 return False, self._failure
@@ -155,6 +156,8 @@ class Mapper(Node):
         if recording.failure:
             return False, recording.failure
         dropped = f"; the last one dropped: {recording.last_drop}" if recording.last_drop else ""
+        if recording.no_depth:
+            dropped += f"; {recording.counts.without_depth} without depth: {recording.no_depth}"
         self._message = (
             f"recorded {recording.frames} keyframes over {recording.distance_m:.1f} m into "
             f"{recording.folder}, from {recording.counts.images} images{dropped}"
@@ -208,13 +211,7 @@ class Mapper(Node):
             return self._trainer
 
     def _start_trainer(self, scene: str, map_path: str, preset: str, budget_s: float) -> TrainerProcess:
-        config = self.config
-        command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
-        command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
-        command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
-        command += ["--progress-json", "--resume"]
-        command += ["--encoder", config.encoder] if config.encoder else []
-        command += ["--refine-poses"] if config.refine_poses else []
+        command = map_command(self.config, scene, map_path, preset, budget_s)
         return TrainerProcess(command, self._on_trainer)
 
     def _on_cancel(self, request: Any, response: Any) -> Any:
@@ -304,14 +301,7 @@ class Mapper(Node):
         self._published_keyframes = len(keyframes)
         path = Path()
         path.header.frame_id = self.config.odom_frame
-        fill_stamp(path.header.stamp, keyframes[-1][0])
-        for stamp, T_odom_camera in keyframes:
-            pose = PoseStamped()
-            pose.header.frame_id = path.header.frame_id
-            fill_stamp(pose.header.stamp, stamp)
-            fill_pose(pose.pose, T_odom_camera)
-            path.poses.append(pose)
-        publish(self, self._keyframes_publisher, path)
+        publish(self, self._keyframes_publisher, fill_path(path, PoseStamped, keyframes))
 
 
 def _refuse(response: Any, result: int, message: str) -> None:

@@ -34,8 +34,15 @@ class MapperConfig(CheckedConfig):
     base_frame: str = option("base_link", "robot frame of the topic odom (pose_source: topic)")
     camera_frame: str = option("", "optical frame of the camera; empty: the one in the images")
     map_frame: str = option("map", "name of the frame that trained maps are in")
+    depth_topic: str = option(
+        "", "topic of depth images (16UC1 in mm, 32FC1 in m) registered to the images; empty: none"
+    )
+    points_topic: str = option("", "topic of a LiDAR's PointCloud2 in their place; empty: none")
+    max_depth_gap_s: float = option(
+        0.05, "depth this far from an image's stamp at most belongs to it", unit="s", low=0.0, high=1.0
+    )
     pose_timeout_s: float = option(
-        0.5, "longest wait for odometry at an image's stamp", unit="s", low=0.0, high=10.0, live=True
+        0.5, "longest wait for odometry and depth of an image", unit="s", low=0.0, high=10.0, live=True
     )
     max_odometry_gap_s: float = option(
         1.0, "longest gap in the topic odom to interpolate over", unit="s", low=0.01, high=10.0
@@ -58,6 +65,7 @@ class MapperConfig(CheckedConfig):
     refine_poses: bool = option(
         False, "take the drift out of the recorded poses before a map is trained", live=True
     )
+    use_depth: bool = option(False, "start the training of maps from the recorded depth", live=True)
     device: str = option("auto", DEVICE_HELP)
     threads: int = option(0, "processor threads for training; 0: all", low=0, high=1024)
 

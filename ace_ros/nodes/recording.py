@@ -14,13 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from ace_ros.data.depth_image import check_aspect
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import stamp_ns
+from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
 from ace_ros.nodes.images import image_array, to_grey
 from ace_ros.nodes.keyframes import BlurFilter, is_far
 from ace_ros.nodes.options import MapperConfig
@@ -41,6 +44,7 @@ class Counts:
     dropped_camera: int = 0
     dropped_image: int = 0
     dropped_storage: int = 0
+    without_depth: int = 0
 
 
 class Dropped(Exception):
@@ -55,7 +59,8 @@ class Recording:
     """Records into a scene folder until stopped, or until writing fails (`failure`).
 
     `look_up(camera_frame, stamp_ns)` returns T_odom_camera or raises NoPose; `changed` is notified
-    when it may give another answer. Raises OSError or AceError where the folder cannot be used.
+    when it may give another answer. Keyframes have the depth that `depth` knows; without it they are
+    keyframes, too, and `no_depth` says why. Raises OSError or AceError where the folder cannot be used.
     """
 
     def __init__(
@@ -66,11 +71,13 @@ class Recording:
         look_up: Callable[[str, int], Tensor],
         changed: threading.Condition,
         on_failure: Callable[[], None],
+        depth: DepthSource | None = None,
     ) -> None:
         self.folder = folder
         self.counts = Counts()
         self.last_drop = ""
         self.failure = ""
+        self.no_depth = ""
         self.keyframes: list[tuple[int, Tensor]] = []
         self.odometry_jump = ""
         self._config = config
@@ -78,6 +85,7 @@ class Recording:
         self._look_up = look_up
         self._changed = changed
         self._on_failure = on_failure
+        self._depth = depth
         self._recorder = SceneRecorder(folder)
         self._blur = BlurFilter()
         self._size: tuple[int, int] | None = None
@@ -144,7 +152,8 @@ class Recording:
         stamp = self._check_stamp(message)
         camera = self._camera()
         frame = config.camera_frame or message.header.frame_id
-        T_map_camera = self._pose(frame, stamp, received + config.pose_timeout_s)
+        deadline = received + config.pose_timeout_s
+        T_map_camera = self._pose(frame, stamp, deadline)
         if self.keyframes and not is_far(
             self.keyframes[-1][1], T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
         ):
@@ -159,8 +168,9 @@ class Recording:
         blurred = self._blur.complaint(to_grey(pixels), config.min_sharpness, config.min_sharpness_share)
         if blurred:
             raise Dropped("dropped_blurred", blurred)
+        depth_mm = self._depth_of(DepthQuery(stamp, message.header.frame_id, camera, T_map_camera, deadline))
         try:
-            self._recorder.add(pixels, T_map_camera.numpy(), camera, stamp, frame)
+            self._recorder.add(pixels, T_map_camera.numpy(), camera, stamp, frame, depth_mm)
         except AceError as error:
             raise Dropped("dropped_image", str(error)) from error
         self._size = camera.size
@@ -204,6 +214,19 @@ class Recording:
             # The odometry may have started again elsewhere: its poses would not fit the earlier ones.
             raise Dropped("dropped_unsynchronised", self.odometry_jump)
         return T
+
+    def _depth_of(self, query: DepthQuery) -> np.ndarray | None:
+        if self._depth is None:
+            return None
+        try:
+            depth_mm = self._depth.depth(query)
+            check_aspect((depth_mm.shape[1], depth_mm.shape[0]), query.camera.size)
+        except (NoDepth, CameraError) as error:
+            self.no_depth = str(error)
+            with self._wake:
+                self._count("without_depth")
+            return None
+        return depth_mm
 
     def _count(self, name: str) -> None:
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + 1})

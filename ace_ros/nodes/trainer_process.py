@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ace_ros.nodes.options import MapperConfig
 from ace_ros.training.grade import grade_in_words
 
 KILL_AFTER_S = 10.0
@@ -44,6 +45,18 @@ class Outcome:
     kind: str
     message: str
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+def map_command(config: MapperConfig, scene: str, map_path: str, preset: str, budget_s: float) -> list[str]:
+    """Return the command that trains a map of a scene as the mapper's options say."""
+    command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
+    command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
+    command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
+    command += ["--progress-json", "--resume"]
+    command += ["--encoder", config.encoder] if config.encoder else []
+    command += ["--refine-poses"] if config.refine_poses else []
+    command += ["--use-depth"] if config.use_depth else []
+    return command
 
 
 class TrainerProcess:

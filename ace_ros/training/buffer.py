@@ -19,7 +19,8 @@ from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast
 from ace_ros.training.memory import buffer_capacity
-from ace_ros.training.plane_sweep import SweptImage, depth_at, sweep_depths, swept_images
+from ace_ros.training.plane_sweep import DepthMap, SweptImage, sweep_depths, swept_images
+from ace_ros.training.recorded_depth import recorded_depths
 from ace_ros.training.views import View, plain_view, random_view
 
 BYTES_BESIDE_FEATURE = 17  # pixel, image, brightness and depth
@@ -77,7 +78,12 @@ def fill_buffer(
     called with (work done, work in all). Raises SceneError when an image cannot be read.
     """
     extractor = _Extractor(frames, encoder, config, device)
-    views, swept = view_count(len(frames), config), len(swept_images(len(frames)))
+    views, recorded = view_count(len(frames), config), [None] * len(frames)
+    reads = len(frames) if config.use_depth else 0
+    total = reads + len(swept_images(recorded)) + views
+    if config.use_depth:
+        recorded = recorded_depths(frames, extractor.stride, config, lambda done: on_view(done, total))
+    unswept = total - views - len(swept_images(recorded))
     bytes_each = 2 * encoder.card.channels + BYTES_BESIDE_FEATURE
     capacity = buffer_capacity(config.buffer_features, bytes_each, device)
     per_view = max(1, capacity // views)
@@ -86,7 +92,8 @@ def fill_buffer(
         extractor.swept_image,
         extractor.stride,
         config.ray_depth_m,
-        lambda done, total: on_view(done, swept + views),
+        lambda done: on_view(unswept + done, total),
+        recorded,
     )
     buffer, used = FeatureBuffer.empty(per_view * views, encoder.card.channels, device), 0
     with ThreadPoolExecutor(1) as reader:  # decoding and warping overlap with encoding
@@ -99,7 +106,7 @@ def fill_buffer(
             for column, values in zip(buffer.columns(), part.columns(), strict=True):
                 column[used : used + len(part)] = values
             used += len(part)
-            on_view(swept + index + 1, swept + views)
+            on_view(total - views + index + 1, total)
     return FeatureBuffer(*(column[:used] for column in buffer.columns()))
 
 
@@ -141,7 +148,7 @@ class _Extractor:
         camera = self._cameras[index].to(self._device)
         return SweptImage(unit, camera, self._frames[index].T_map_camera)
 
-    def sample(self, view: View, index: int, count: int, depths: Tensor) -> FeatureBuffer:
+    def sample(self, view: View, index: int, count: int, depths: DepthMap) -> FeatureBuffer:
         """Return features of up to `count` random cells of a view."""
         frame = index % len(self._frames)
         camera = self._cameras[frame]
@@ -162,5 +169,5 @@ class _Extractor:
             undistorted[cells].to(self._device),
             torch.full((len(cells),), frame, dtype=torch.int32, device=self._device),
             (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
-            depth_at(depths, in_image[cells], self.stride).to(self._device),
+            depths.at(in_image[cells]).to(self._device),
         )

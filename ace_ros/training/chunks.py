@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from ace_ros.config import TrainingConfig
+from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import AceError, ConfigError, TrainingError
 from ace_ros.network.precision import choose_device, limit_threads, usable_cores
@@ -61,7 +62,9 @@ def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
     limit_threads(job.threads)
     scene = load_scene(job.folder)
     scene = replace(scene, frames=tuple(scene.frames[i] for i in job.frames))
-    scene_map, _ = train_map(scene, job.config, job.device, on_progress, job.map_frame)
+    with_depth = any(frame.depth_path for frame in scene.frames)
+    config = replace(job.config, use_depth=job.config.use_depth and with_depth)
+    scene_map, _ = train_map(scene, config, job.device, on_progress, job.map_frame)
     scene_map.save(job.output)
 
 
@@ -87,6 +90,8 @@ def train_place(
     Raises TrainingError when no chunk could be trained, SceneError when there are too few images,
     ConfigError for what only a map of one chunk can do.
     """
+    if config.use_depth:  # of some chunk; others may do without
+        require_depth(scene)
     threads = threads or usable_cores()
     poses = torch.stack([frame.T_map_camera for frame in scene.frames])
     parts = split_frames(poses, chunks, config.ray_depth_m)

@@ -5,13 +5,14 @@ The poses are known, so a feature at a hypothetical depth must look like the fea
 neighbours have at its projection (Collins, "A space-sweep approach to true multi-image matching",
 CVPR 1996). A few dozen depths on a coarse grid find the place, a second look around the best one, between
 the neighbours' cells, finds it to about a pixel. The reprojection loss does the rest, but from a
-wrong depth it may end in a wrong place, or nowhere.
+wrong depth it may end in a wrong place, or nowhere. Depth that was recorded takes the place of what the
+sweep would find.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,6 +41,8 @@ MIN_SIMILARITY = 0.5  # cosine; below it a depth is a guess
 CELL_STEP = 2  # every second feature cell each way
 MIN_BASELINE_M = 1e-6
 MAX_SWEPT = 250  # images; what the others show was mostly seen by these
+RECORDED_ENOUGH = 0.9  # share of the cells; where more have recorded depth, an image is not swept
+MAX_CONTRADICTION = 1.25  # of swept and recorded depths, in the median; beyond it the sweep met nothing
 MAX_CACHED = 128  # images whose features are kept; neighbours are mostly recorded one after the other
 
 
@@ -52,50 +55,86 @@ class SweptImage:
     T_map_camera: Tensor
 
 
+@dataclass(frozen=True)
+class DepthMap:
+    """Depths (gh, gw) along the optical axis in metres, of squares of `cell_px` pixels of an image."""
+
+    depth_m: Tensor
+    cell_px: int
+
+    def at(self, pixels: Tensor) -> Tensor:
+        """Return the depths (n,) at pixels (n, 2) of the image."""
+        cell = (pixels / self.cell_px).long().to(self.depth_m.device)
+        x = cell[:, 0].clamp(0, self.depth_m.shape[1] - 1)
+        y = cell[:, 1].clamp(0, self.depth_m.shape[0] - 1)
+        return self.depth_m[y, x]
+
+
 def sweep_depths(
     T_map_camera: Tensor,
     image_of: Callable[[int], SweptImage],
     stride: int,
     fallback_m: float,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Tensor]:
-    """Return a map (gh, gw) of depths along the optical axis in metres for each of I images.
+    on_image: Callable[[int], None] = lambda done: None,
+    recorded: Sequence[Tensor | None] = (),
+) -> list[DepthMap]:
+    """Return the depths of each of I images.
 
-    T_map_camera is (I, 4, 4). Entry (a, b) of a map belongs to the feature cells from
-    (a * CELL_STEP, b * CELL_STEP) up to the next entry; `depth_at` looks it up. Where nothing
-    matches, depths are filled in from around; an image that no other one overlaps has the median of
-    the scene, and a scene without any match `fallback_m`. Of more than MAX_SWEPT images some are
-    left out; they have the map of the nearest one that was not.
+    T_map_camera is (I, 4, 4). `recorded` has for every image, or for none, the recorded depths
+    (h, w) of its feature cells in metres, 0 where there is none, or None: they are taken as they
+    are. Where nothing is recorded and nothing matches, depths are filled in from around; an image
+    that no other one overlaps has the median of the scene, and a scene without any match
+    `fallback_m`. Of more than MAX_SWEPT images some are left out; they have the map of the nearest
+    one that was not. `on_image` is called with the images swept.
     """
-    swept = swept_images(len(T_map_camera))
+    recorded = recorded or [None] * len(T_map_camera)
+    swept = swept_images(recorded)
     sweeper = _Sweeper(T_map_camera, lru_cache(MAX_CACHED)(image_of), stride)
     sweeper.choose_ranks(swept[:: max(1, len(swept) // PROBED)])
-    maps: dict[int, Tensor] = {}
-    known = []
+    maps = {i: _recorded_map(d, stride) for i, d in enumerate(recorded) if d is not None and (d > 0).any()}
+    known = [d[d > 0] for d in recorded if d is not None]
     for done, index in enumerate(swept):
         found = sweeper.sweep(index)
         if found is not None and found.sure.any():
             depth = sweeper.refine(index, found)
-            maps[index] = _fill(depth, found.sure)
-            known.append(depth[found.sure])
-        on_image(done + 1, len(swept))
-    median = float(torch.cat(known).median()) if known else fallback_m
-    default = torch.full((1, 1), median, device=known[0].device if known else None)
+            maps[index] = _swept_map(depth, found.sure, recorded[index], stride)
+            known.append(depth[found.sure].cpu())
+        on_image(done + 1)
+    median = float(torch.cat(known).median()) if maps else fallback_m
+    default = DepthMap(torch.full((1, 1), median), stride)
     sources = torch.tensor(sorted(maps), dtype=torch.long)
     return [maps.get(_source(T_map_camera, i, sources), default) for i in range(len(T_map_camera))]
 
 
-def swept_images(images: int) -> range:
-    """Return which of so many images are swept."""
-    return range(0, images, max(1, -(-images // MAX_SWEPT)))
+def swept_images(recorded: Sequence[Tensor | None]) -> list[int]:
+    """Return which images are swept: every one, or every n-th of many, that too little is recorded of."""
+    images = range(0, len(recorded), max(1, -(-len(recorded) // MAX_SWEPT)))
+    return [i for i in images if _recorded_share(recorded[i]) < RECORDED_ENOUGH]
 
 
-def depth_at(depths: Tensor, pixels: Tensor, stride: int) -> Tensor:
-    """Return the depths (n,) of a map (gh, gw) at pixels (n, 2) of the image."""
-    cell = (pixels / (stride * CELL_STEP)).long().to(depths.device)
-    x = cell[:, 0].clamp(0, depths.shape[1] - 1)
-    y = cell[:, 1].clamp(0, depths.shape[0] - 1)
-    return depths[y, x]
+def _recorded_share(recorded: Tensor | None) -> float:
+    return 0.0 if recorded is None else float((recorded > 0).float().mean())
+
+
+def _recorded_map(recorded: Tensor, stride: int) -> DepthMap:
+    """Return the map of an image of which nothing but recorded depths (h, w) is known."""
+    return DepthMap(_fill(recorded, recorded > 0), stride)
+
+
+def _swept_map(depth: Tensor, sure: Tensor, recorded: Tensor | None, stride: int) -> DepthMap:
+    """Return the map of an image with swept depths (gh, gw), some of them sure, and recorded ones (h, w)."""
+    if recorded is None:
+        return DepthMap(_fill(depth, sure), CELL_STEP * stride)
+    h, w = recorded.shape
+    recorded = recorded.to(depth.device)
+    fine = [x.repeat_interleave(CELL_STEP, 0).repeat_interleave(CELL_STEP, 1)[:h, :w] for x in (depth, sure)]
+    swept, sure = fine
+    is_recorded = recorded > 0
+    both = is_recorded & sure
+    # Without parallax everything matches at any depth. What was recorded tells when that is so.
+    if both.any() and (swept[both] / recorded[both]).log().abs().median() > math.log(MAX_CONTRADICTION):
+        sure = torch.zeros_like(sure)
+    return DepthMap(_fill(torch.where(is_recorded, recorded, swept), sure | is_recorded), stride)
 
 
 @dataclass(frozen=True)
@@ -114,7 +153,7 @@ class _Sweeper:
         self._T, self._image_of, self._stride = T_map_camera, image_of, stride
         self._factor = 1
 
-    def choose_ranks(self, probed: range) -> None:
+    def choose_ranks(self, probed: Sequence[int]) -> None:
         """Take neighbours from so far away that depths can be told apart."""
         for factor in RANK_FACTORS:
             self._factor = factor
@@ -253,7 +292,7 @@ def _rays(camera: Camera, gh: int, gw: int, stride: int, device: torch.device) -
 
 def _fill(depth: Tensor, sure: Tensor) -> Tensor:
     """Return depths (gh, gw) with those that are not sure replaced by what is around them."""
-    inverse_depth, weight = (1.0 / depth)[None, None], sure.float()[None, None]
+    inverse_depth, weight = (1.0 / torch.where(sure, depth, 1.0))[None, None], sure.float()[None, None]
     filled, known = inverse_depth * weight, weight
     while not (known > 0).all():
         around = F.avg_pool2d(known, 3, 1, 1)

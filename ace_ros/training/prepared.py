@@ -24,7 +24,7 @@ VERSION = "1"
 # The options that the features depend on; with others a training may go on from the same features.
 PREPARING = (
     "buffer_features", "views_per_image", "max_views", "rotation_deg", "scale", "light", "ray_depth_m",
-    "seed", "refine_poses", "refine_focal",
+    "seed", "refine_poses", "refine_focal", "use_depth",
 )  # fmt: skip
 
 
@@ -41,6 +41,9 @@ def fingerprint(frames: tuple[Frame, ...], encoder_hash: str, config: TrainingCo
         status, camera = frame.image_path.stat(), frame.camera
         distortion = [] if camera.distortion is None else camera.distortion.tolist()
         digest.update(repr((frame.image_path.name, status.st_size, status.st_mtime_ns)).encode())
+        if config.use_depth and frame.depth_path:
+            status = frame.depth_path.stat()
+            digest.update(repr((frame.depth_path.name, status.st_size, status.st_mtime_ns)).encode())
         digest.update(repr((camera.matrix.tolist(), camera.size, camera.model, distortion)).encode())
         digest.update(frame.T_map_camera.numpy().tobytes())
     return digest.hexdigest()

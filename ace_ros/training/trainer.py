@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.config import TrainingConfig
+from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene, require_trainable
 from ace_ros.errors import TrainingError
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
@@ -94,6 +95,8 @@ def train_map(
     diverges, MapError when the encoder cannot be loaded.
     """
     require_trainable(scene)
+    if config.use_depth:
+        require_depth(scene)
     job = _Job(scene, config, choose_device(device), Reporter(on_progress, on_cloud), map_frame, encoder)
     job.prepare(prepared, resume)
     job.learn()

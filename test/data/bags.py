@@ -41,6 +41,11 @@ def quaternion(R: np.ndarray) -> tuple[float, ...]:
     return *(axis * math.sin(angle / 2)), math.cos(angle / 2)
 
 
+def depth(i: int) -> np.ndarray:
+    """Return the depth image of an image, of half its size, in millimetres."""
+    return np.full((HEIGHT // 2, WIDTH // 2), 1000 + i, "<u2")
+
+
 @dataclass
 class Drive:
     """What a bag holds. `kind` is sqlite3, mcap or ros1; `poses` tf, odometry, pose or none."""
@@ -54,6 +59,8 @@ class Drive:
     info_height: int = HEIGHT
     pose_shift_ns: int = 0
     more_images: bool = False
+    depth_shift_ns: int = 0
+    depth_frame: str = "camera_optical"
 
     def write(self, path: Path) -> Path:
         """Write the bag and return what to open."""
@@ -131,6 +138,11 @@ class Drive:
             self._make("geometry_msgs/msg/TwistWithCovariance", twist, np.zeros(36)),
         )
 
+    def _write_depth(self, i: int, stamp: int) -> None:
+        header, data = self._header(stamp, self.depth_frame), depth(i).view(np.uint8).ravel()
+        values = (header, HEIGHT // 2, WIDTH // 2, "16UC1", 0, WIDTH, data)
+        self._write("/front/depth", stamp, self._make("sensor_msgs/msg/Image", *values))
+
     def _write_image(self, i: int, stamp: int) -> None:
         header, image = self._header(stamp, "camera_optical"), picture(i)
         if self.compressed:
@@ -141,7 +153,7 @@ class Drive:
             data = np.ascontiguousarray(image[..., ::-1]).ravel()
             values = (header, HEIGHT, WIDTH, "rgb8", 0, 3 * WIDTH, data)
             self._write("/front/image_raw", stamp, self._make("sensor_msgs/msg/Image", *values))
-            self._write("/front/depth", stamp, self._make("sensor_msgs/msg/Image", *values))
+            self._write_depth(i, stamp + self.depth_shift_ns)
             if self.more_images:
                 self._write("/back/image_raw", stamp, self._make("sensor_msgs/msg/Image", *values))
         if self.info:

@@ -21,6 +21,14 @@ def write_image(path: Path, i: int) -> None:
     cv2.imwrite(str(path), picture(i))
 
 
+def depth(i: int, lost: int) -> np.ndarray:
+    """Return a depth image of half the images' size: nearer at the left, an unknown row above."""
+    columns = np.repeat([1000 + i, 3000 + i], WIDTH // 4)
+    image = np.tile(columns, (HEIGHT // 2, 1)).astype(np.uint16)
+    image[0] = lost
+    return image
+
+
 def quaternion_wxyz(R: np.ndarray) -> list[float]:
     rotation = cv2.Rodrigues(R)[0][:, 0]
     angle = float(np.linalg.norm(rotation))
@@ -33,6 +41,9 @@ def write_7scenes(source: Path) -> None:
         base = source / f"seq-{1 + i // 6:02d}"
         write_image(base / f"frame-{i:06d}.color.png", i)
         np.savetxt(base / f"frame-{i:06d}.pose.txt", pose(i), "%.7f")
+        if i != 3:
+            of_full_size = depth(i, 65535).repeat(2, 0).repeat(2, 1)
+            cv2.imwrite(str(base / f"frame-{i:06d}.depth.png"), of_full_size)
     (source / "TrainSplit.txt").write_text("sequence1\r\n")
     (source / "TestSplit.txt").write_text("sequence2\r\n")
 
@@ -41,6 +52,7 @@ def write_12scenes(source: Path) -> None:
     for i in range(COUNT):
         write_image(source / "data" / f"frame-{i:06d}.color.jpg", i)
         np.savetxt(source / "data" / f"frame-{i:06d}.pose.txt", pose(i))
+        cv2.imwrite(str(source / "data" / f"frame-{i:06d}.depth.png"), depth(i, 0))
     (source / "data/frame-000007.pose.txt").write_text("-1.#IND " * 16)
     np.savetxt(source / "data/frame-000008.pose.txt", np.full((4, 4), -np.inf))
     (source / "split.txt").write_text(
@@ -49,7 +61,13 @@ def write_12scenes(source: Path) -> None:
     K = np.eye(4)
     K[:3, :3] = MATRIX
     numbers = " ".join(map(str, K.ravel()))
-    (source / "info.txt").write_text(f"m_colorWidth = {WIDTH}\nm_calibrationColorIntrinsic = {numbers}\n")
+    K[:2, :3] *= 0.5  # the depth camera has half of the pixels, and sees the same
+    K[:2, 2] -= 0.25
+    of_depth = " ".join(map(str, K.ravel()))
+    (source / "info.txt").write_text(
+        f"m_colorWidth = {WIDTH}\nm_calibrationColorIntrinsic = {numbers}\n"
+        f"m_calibrationDepthIntrinsic = {of_depth}\n"
+    )
 
 
 def write_cambridge(source: Path) -> None:
@@ -118,16 +136,22 @@ def write_nerf(source: Path) -> None:
 
 
 def write_tum(source: Path) -> None:
-    rgb, truth = ["# colour\n"], ["# truth\n"]
+    rgb, depths, truth = ["# colour\n"], ["# depth\n"], ["# truth\n"]
     for i in range(COUNT):
         stamp = f"13050311{i:02d}.123456"
         write_image(source / "rgb" / f"{stamp}.png", i)
         rgb.append(f"{stamp} rgb/{stamp}.png\n")
+        # Taken 10 ms after the image or, once, too late.
+        late = f"13050311{i:02d}.{'160000' if i == 6 else '133456'}"
+        depths.append(f"{late} depth/{late}.png\n")
+        (source / "depth").mkdir(exist_ok=True)
+        cv2.imwrite(str(source / "depth" / f"{late}.png"), 5 * depth(i, 0))
         w, x, y, z = quaternion_wxyz(pose(i)[:3, :3])
         values = " ".join(f"{v:.9f}" for v in [*pose(i)[:3, 3], x, y, z, w])
         if i != 4:  # the motion capture lost the camera once
             truth += [f"13050311{i:02d}.{part} {values}\n" for part in ("1000", "1500")]
     (source / "rgb.txt").write_text("".join(rgb))
+    (source / "depth.txt").write_text("".join(depths))
     (source / "groundtruth.txt").write_text("".join(truth))
 
 

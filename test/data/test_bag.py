@@ -15,6 +15,7 @@ from bags import IMAGE_NS, START_NS, T_BASE_CAMERA, Drive, true_pose
 from small_scenes import MATRIX, picture
 
 from ace_ros.data.bag import BagConfig, import_bag
+from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.errors import SceneError
 
@@ -168,3 +169,34 @@ def test_without_rosbags_the_error_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SceneError, match="pip install rosbags"):
         import_bag(tmp_path, tmp_path / "scene")
+
+
+@pytest.mark.parametrize("kind", ["mcap", "ros1"])
+@pytest.mark.parametrize("shift_ns", [0, 20_000_000, -20_000_000])
+def test_keyframes_have_the_depth_nearest_in_time(tmp_path: Path, kind: str, shift_ns: int) -> None:
+    bag = Drive(kind, depth_shift_ns=shift_ns).write(tmp_path / "bag")
+    config = BagConfig(depth_topic="/front/depth", test_share=0.5, keyframe_distance_m=0.15)
+    report = import_bag(bag, tmp_path / "scene", config)
+    assert report.with_depth == report.train_frames + report.test_frames > report.test_frames > 0
+    for split in ("train", "test"):
+        for frame in load_scene(tmp_path / "scene", split).frames:
+            number = (frame.stamp_ns - START_NS) // IMAGE_NS
+            assert np.unique(read_depth(frame.depth_path)).tolist() == [1000 + number]
+
+
+def test_depth_too_far_in_time_belongs_to_no_image(tmp_path: Path) -> None:
+    bag = Drive(images=4, depth_shift_ns=30_000_000).write(tmp_path / "bag")
+    config = BagConfig(depth_topic="/front/depth", max_depth_gap_s=0.02, **EVERY_IMAGE)
+    assert import_bag(bag, tmp_path / "scene", config).with_depth == 0
+    assert all(frame.depth_path is None for frame in load_scene(tmp_path / "scene").frames)
+
+
+def test_depth_that_is_not_registered_is_refused(tmp_path: Path) -> None:
+    bag = Drive(images=4, depth_frame="depth_optical").write(tmp_path / "bag")
+    with pytest.raises(SceneError, match="depth is in frame 'depth_optical', the images in 'camera_optical'"):
+        import_bag(bag, tmp_path / "scene", BagConfig(depth_topic="/front/depth"))
+    with pytest.raises(SceneError, match="topic /front/image_raw: depth image has the encoding 'rgb8'"):
+        import_bag(bag, tmp_path / "scene", BagConfig(depth_topic="/front/image_raw"))
+    with pytest.raises(SceneError, match="no topic /depth for depth"):
+        import_bag(bag, tmp_path / "scene", BagConfig(depth_topic="/depth"))
+    assert not (tmp_path / "scene").exists()

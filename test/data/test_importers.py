@@ -15,6 +15,7 @@ from data_sets import (
     COUNT,
     MIDDLE,
     WRITERS,
+    depth,
     nerf_frame,
     write_7scenes,
     write_colmap_binary,
@@ -25,6 +26,7 @@ from data_sets import (
 from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
 from ace_ros.data.colmap import MODELS, colmap_camera, shift_half_pixel
+from ace_ros.data.depth_image import read_depth
 from ace_ros.data.importers import KINDS, import_dataset
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import SceneError
@@ -265,3 +267,35 @@ def test_unknown_kinds_and_missing_folders_are_refused(tmp_path: Path) -> None:
         import_dataset("kitti", tmp_path, tmp_path / "scene")
     with pytest.raises(SceneError, match="nowhere: no such folder"):
         import_dataset("tum", tmp_path / "nowhere", tmp_path / "scene")
+
+
+def test_7scenes_depth_is_scaled_to_the_colour_image(tmp_path: Path) -> None:
+    """Its depth camera has 585 px where the colour camera has 525: it sees less, and all of it smaller."""
+    train, test, _ = imported(tmp_path, "7scenes")
+    assert [f.depth_path is not None for f in train.frames] == [True] * 3 + [False] + [True] * 2
+    for frame, i in ((train.frames[2], 2), (test.frames[1], 7)):
+        assert frame.depth_path is not None
+        found = read_depth(frame.depth_path)
+        left, right = found[6:-6, 4 : WIDTH // 2], found[6:-6, WIDTH // 2 : -4]
+        assert np.unique(left).tolist() == [1000 + i] and np.unique(right).tolist() == [3000 + i]
+        assert not found[:, :3].any() and not found[:, -3:].any() and found.max() < 65535
+    source = read_depth(tmp_path / "source/seq-01/frame-000002.depth.png")
+    import_dataset("7scenes", tmp_path / "source", tmp_path / "registered", focal_px=585.0)
+    kept = load_scene(tmp_path / "registered").frames[2].depth_path
+    assert kept is not None
+    np.testing.assert_array_equal(read_depth(kept), np.where(source == 65535, 0, source))
+
+
+def test_12scenes_depth_is_that_of_its_own_camera(tmp_path: Path) -> None:
+    train, _, _ = imported(tmp_path, "12scenes")
+    np.testing.assert_array_equal(read_depth(train.frames[0].depth_path), depth(4, 0))
+
+
+def test_tum_depth_is_the_nearest_in_time_and_in_millimetres(tmp_path: Path) -> None:
+    train, test, _ = imported(tmp_path, "tum")
+    for frame in (*train.frames, *test.frames):
+        number = int(frame.image_path.name[8:10])
+        if number == 6:
+            assert frame.depth_path is None
+        else:
+            np.testing.assert_array_equal(read_depth(frame.depth_path), depth(number, 0))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
+from ace_ros.data.depth_image import read_depth
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.errors import AceError, CameraError, SceneError
@@ -21,8 +22,13 @@ CAMERA = Camera(torch.from_numpy(MATRIX), (WIDTH, HEIGHT), "plumb_bob", torch.fu
 
 
 def record(recorder: SceneRecorder, first: int, count: int) -> None:
+    """Record frames; every second one has depth."""
     for i in range(first, first + count):
-        recorder.add(picture(i), pose(i), CAMERA, 10**18 + i, "camera_optical")
+        recorder.add(picture(i), pose(i), CAMERA, 10**18 + i, "camera_optical", None if i % 2 else depth(i))
+
+
+def depth(i: int) -> np.ndarray:
+    return np.random.default_rng(i).integers(0, 65536, (HEIGHT // 2, WIDTH // 2), np.uint16)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -42,6 +48,10 @@ def test_what_is_recorded_is_what_is_loaded(tmp_path: Path, image_format: str) -
         np.testing.assert_allclose(frame.camera.matrix, MATRIX)
         np.testing.assert_allclose(frame.camera.distortion, CAMERA.distortion)
         assert frame.stamp_ns == 10**18 + i and frame.camera.model == "plumb_bob"
+        if i % 2:
+            assert frame.depth_path is None
+        else:
+            np.testing.assert_array_equal(read_depth(frame.depth_path), depth(i))
     error = np.abs(read_grey(path).astype(int) - picture(3)[..., 1]).mean()
     assert error == 0 if image_format == "png" else error < 3
 
@@ -65,6 +75,7 @@ def test_going_on_removes_what_a_killed_recorder_left(tmp_path: Path) -> None:
     record(SceneRecorder(tmp_path), 3, 1)
     (train / "poses/000003.txt").unlink()
     (train / "rgb/.000004.jpg.k2").write_bytes(b"half an image")
+    (train / "depth/000004.png").write_bytes(b"half a depth image")
     with (train / "frames.jsonl").open("ab") as file:
         file.write(b'{"image": "0000')
     assert len(load_scene(tmp_path).frames) == 3
@@ -97,6 +108,9 @@ def test_a_scene_that_is_no_recording_is_left_alone(scene_folder: Path) -> None:
         ({"T_map_camera": np.full((4, 4), np.nan)}, SceneError),
         ({"T_map_camera": 2 * np.eye(4)}, SceneError),
         ({"T_map_camera": np.eye(3)}, SceneError),
+        ({"depth_mm": depth(0).astype(np.float32)}, CameraError),
+        ({"depth_mm": depth(0)[:, :-4]}, CameraError),
+        ({"depth_mm": np.zeros((0, 0), np.uint16)}, CameraError),
     ],
 )
 def test_a_frame_that_could_not_be_loaded_is_not_recorded(
@@ -116,7 +130,9 @@ def test_an_unknown_image_format_is_refused(tmp_path: Path) -> None:
         SceneRecorder(tmp_path, image_format="webp")
 
 
-@pytest.mark.parametrize("limit, file", [(1000, "000002.png"), (400, "frames.jsonl")])
+@pytest.mark.parametrize(
+    "limit, file", [(1000, "rgb/000002.png"), (1000, "depth/000002.png"), (400, "frames.jsonl")]
+)
 def test_a_full_disk_takes_the_frame_back_and_names_the_file(tmp_path: Path, limit: int, file: str) -> None:
     """A limit on the size of files fails in write() as a full disk does."""
     recorder = SceneRecorder(tmp_path, image_format="png")
@@ -124,14 +140,15 @@ def test_a_full_disk_takes_the_frame_back_and_names_the_file(tmp_path: Path, lim
     for i in range(2):
         recorder.add(np.zeros((8, 8), np.uint8), pose(i), small, 10**18, "camera")
     before = files_below(tmp_path)
-    frame = (picture(2), CAMERA) if file.endswith(".png") else (np.zeros((8, 8), np.uint8), small)
+    frame = (picture(2), CAMERA) if file.startswith("rgb") else (np.zeros((8, 8), np.uint8), small)
+    depth_mm = np.resize(depth(2), (64, 64)) if file.startswith("depth") else None
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     if file == "frames.jsonl":
         limit = (tmp_path / "train" / file).stat().st_size + 20
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
     try:
         with pytest.raises(OSError) as caught:
-            recorder.add(frame[0], pose(2), frame[1], 10**18, "camera")
+            recorder.add(frame[0], pose(2), frame[1], 10**18, "camera", depth_mm)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert caught.value.filename.endswith(file)
@@ -149,6 +166,7 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
 from test_recorder import record
+from ace_ros.data.depth_image import read_depth
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.data.scene import load_scene
 
@@ -185,6 +203,9 @@ for trial in range(40):
     assert len(frames) >= known, (trial, len(frames), known)
     assert all(frame.stamp_ns == 10**18 + i for i, frame in enumerate(frames)), trial
     assert all(frame.camera.model == "plumb_bob" for frame in frames), trial
+    assert all((frame.depth_path is None) == bool(i % 2) for i, frame in enumerate(frames)), trial
+    for frame in frames[::2]:
+        read_depth(frame.depth_path)
     known = len(frames)
 print(known)
 """
