@@ -167,7 +167,7 @@ def test_maps_that_cannot_be_used_are_refused_in_one_sentence(trained: Trained, 
     assert not (tmp_path / "executed").exists()
     bad.write_bytes(trained.map_path.read_bytes()[:-1000])
     assert "truncated" in refused("eval", trained.scene, bad)
-    bad.write_bytes(trained.map_path.read_bytes().replace(b'"format_version":"2"', b'"format_version":"9"'))
+    bad.write_bytes(trained.map_path.read_bytes().replace(b'"format_version":"3"', b'"format_version":"9"'))
     assert "format version '9'" in refused("eval", trained.scene, bad)
     assert "cannot be read" in refused("info", tmp_path / "nowhere.safetensors")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from ace_ros.data.scene import load_scene
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
 from ace_ros.training.prepared import fingerprint, load_prepared, prepared_path, save_prepared
+from ace_ros.training.progress import SURVEY
 from ace_ros.training.trainer import train_map
 from support import SMALL
 
@@ -34,11 +36,17 @@ def test_a_resumed_training_gives_the_map_that_it_would_have_given(
     scene, kept = load_scene(simulated_scene), tmp_path / "kept"
     whole, _ = train_map(scene, CONFIG, "cpu", prepared=kept)
     assert kept.exists()
-    phases: list[tuple[str, int]] = []
+    prepared: list[float] = []
     resumed, report = train_map(
-        scene, CONFIG, "cpu", lambda p: phases.append((p.phase, p.step)), prepared=kept, resume=True
+        scene,
+        CONFIG,
+        "cpu",
+        lambda p: prepared.append(p.progress) if p.phase == "prepare" else None,
+        prepared=kept,
+        resume=True,
     )
-    assert ("prepare", 0) not in phases and report.features > 10_000
+    assert max(prepared) <= SURVEY.end and report.features > 10_000
+    assert torch.equal(*(m.chunks[0].landmarks.points for m in (whole, resumed)))
     for a, b in zip(*(m.chunks[0].head.parameters() for m in (whole, resumed)), strict=True):
         assert torch.equal(a, b)
 
@@ -104,5 +112,8 @@ def test_a_killed_training_goes_on_from_its_features_and_leaves_only_the_map(
     first.wait()
     assert [p.name for p in tmp_path.iterdir()] == [prepared_path(output).name]
     second = subprocess.run([*command, "--time-budget", "2"], capture_output=True, text=True, check=True)
-    assert '"phase": "train"' in second.stdout and '"phase": "prepare"' not in second.stdout
+    told = [json.loads(line) for line in second.stdout.splitlines() if '"phase"' in line]
+    assert any(p["phase"] == "train" for p in told)
+    # Landmarks are measured again; no view is encoded again.
+    assert max(p["progress"] for p in told if p["phase"] == "prepare") <= SURVEY.end
     assert [p.name for p in tmp_path.iterdir()] == [output.name]
