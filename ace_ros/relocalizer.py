@@ -87,6 +87,8 @@ class Relocalizer:
                 f"encoder {encoder.card.name} gives {encoder.card.channels}"
             )
         self.expected: Tensor | None = None
+        # The share of mapping images that is right is the most that can be hoped for of others.
+        self._most = float(scene_map.training.get("inlier_share", 1.0))
         self._bounds = torch.stack([chunk.bounds for chunk in scene_map.chunks])
         self._stride = encoder.card.stride
         self._encoder = encoder.module.to(self.device, memory_format=torch.channels_last)
@@ -200,7 +202,7 @@ class Relocalizer:
         share = support(chunks) if len(chunks) else pixels.new_zeros(0)
         # With so much of the image explained, no other chunk could explain so much more that the
         # expected one would not be believed. With less, one could: the robot may have been carried.
-        if len(others) and not bool((share >= self.ransac.ambiguous_share).any()):
+        if len(others) and not bool((share >= self.ransac.ambiguous_share * self._most).any()):
             chunks, share = torch.cat([chunks, others]), torch.cat([share, support(others)])
         best, index = share.topk(min(MAX_RIVALS, len(share)))
         near = best >= best[0] - NEAR_SHARE

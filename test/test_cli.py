@@ -50,7 +50,7 @@ def test_map_then_eval_then_localize_then_info(simulated_scene: Path, tmp_path: 
     figures = json.loads(done.stdout)
     assert set(figures) == {
         "frames", "localized", "median_translation_m", "median_rotation_deg", "recall", "latency_ms",
-        "map_bytes", "device",
+        "map_bytes", "missing_chunks", "device",
     }  # fmt: skip
     assert set(figures["recall"]) == {"10cm_5deg", "5cm_5deg", "2cm_2deg", "1cm_1deg"}
     assert set(figures["latency_ms"]) == {"median", "p99"}
