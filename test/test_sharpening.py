@@ -8,6 +8,7 @@ import torch
 from painted_wall import CAMERA, STRIDE, cells_of, landmarks, pose
 
 from ace_ros.geometry.metrics import pose_error
+from ace_ros.network.landmarks import Landmarks
 from ace_ros.sharpening import MIN_LANDMARKS, sharpen
 
 
@@ -33,6 +34,15 @@ def test_landmarks_of_another_place_are_not_believed() -> None:
     shuffled = elsewhere.features[torch.randperm(len(elsewhere), generator=torch.Generator().manual_seed(0))]
     wrong = type(elsewhere)(elsewhere.points, elsewhere.seen_from, shuffled)
     assert not sharpen(pose()[None], wrong, CAMERA, cells_of(pose()), STRIDE).ok.any()
+
+
+def test_landmarks_of_visits_that_contradict_each_other_are_not_believed() -> None:
+    """Three drifting visits saw the wall 8 cm (6 px) apart: no more than a third can agree with a pose."""
+    marks = landmarks(pose())
+    visit = torch.arange(len(marks)) % 3 - 1
+    apart = marks.points + 0.08 * visit[:, None] * torch.tensor([1.0, 0.0, 0.0])
+    contradicting = Landmarks(apart, marks.seen_from, marks.features)
+    assert not sharpen(pose()[None], contradicting, CAMERA, cells_of(pose()), STRIDE).ok.any()
 
 
 def test_an_unknown_pose_stays_so() -> None:
