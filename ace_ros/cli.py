@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,13 +19,13 @@ from typing import Any
 from ace_ros import __version__, atlas_commands, commands
 from ace_ros.config import DATASETS, PRESETS, BagConfig
 from ace_ros.errors import AceError
+from ace_ros.process import keep_memory, wait_briefly
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    # Before torch is imported: threads that wait actively for each other take the cores from what
-    # else runs, and are three times slower for it. Waiting passively costs nothing on an idle machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    wait_briefly()
+    keep_memory()
     options = build_parser().parse_args(arguments)
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)

@@ -37,9 +37,10 @@ from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.input import network_batch
 from ace_ros.network.landmarks import no_landmarks
-from ace_ros.network.precision import autocast, limit_threads
+from ace_ros.network.precision import autocast
 from ace_ros.network.signature import SIZE, place_signature
 from ace_ros.pnp import Reason
+from ace_ros.process import limit_threads
 from ace_ros.scene_map import Chunk, SceneMap
 
 VIEWS = 16  # signatures per made-up place

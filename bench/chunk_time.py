@@ -26,8 +26,8 @@ from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.head import Head
-from ace_ros.network.precision import limit_threads
 from ace_ros.pnp import PoseBatch
+from ace_ros.process import limit_threads
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
 

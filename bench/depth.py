@@ -32,7 +32,7 @@ from ace_ros.data.scene import load_scene
 from ace_ros.data.simulated_drive import camera_at, camera_of_robot
 from ace_ros.data.simulated_room import SimulatedRoom, write_simulated_scene, write_split
 from ace_ros.evaluate import evaluate
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.training.trainer import train_map
 

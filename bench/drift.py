@@ -31,7 +31,7 @@ from ace_ros.data.simulated_room import write_simulated_scene
 from ace_ros.evaluate import evaluate
 from ace_ros.geometry.metrics import median_of_localized
 from ace_ros.geometry.se3 import inverse, nearest_rotation, rotation_angle, so3_exp
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.training.progress import REFINE, Progress
 from ace_ros.training.trainer import train_map

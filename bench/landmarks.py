@@ -23,7 +23,7 @@ from ace_ros import sharpening
 from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.geometry.metrics import median_of_localized, normalised_squared_error, pose_error, recall
 from ace_ros.network.landmarks import Landmarks
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
 

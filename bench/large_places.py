@@ -31,7 +31,7 @@ from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.data.simulated_room import write_simulated_scene
 from ace_ros.evaluate import Evaluation, evaluate
 from ace_ros.geometry.metrics import recall
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 from ace_ros.progress import bar
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap, read_map_header

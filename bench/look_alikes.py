@@ -25,8 +25,8 @@ from ace_ros.atlas.finder import Hint, PlaceFinder
 from ace_ros.atlas.folder import add_maps
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene, read_grey
-from ace_ros.network.precision import limit_threads
 from ace_ros.pnp import Reason
+from ace_ros.process import limit_threads
 from ace_ros.training.trainer import train_map
 from support import SMALL
 

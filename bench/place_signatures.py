@@ -23,7 +23,7 @@ from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.network import signature as own
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.input import network_batch
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 
 SEED = 7
 CODES = 16  # of the VLAD-like ones

@@ -12,7 +12,7 @@ from wall_scene import write_wall_scene
 
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.network.precision import limit_threads
+from ace_ros.process import limit_threads
 from ace_ros.training.progress import Progress
 from ace_ros.training.trainer import train_map
 from support import SMALL, Trained

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ace_ros"
 
 # Every module or folder of the package, and what it may import of the others. Arrows point one way.
 LAYERS: list[set[str]] = [
-    {"errors"},
+    {"errors", "process"},
     {"config", "geometry", "names", "tensor_file"},
     {"pnp", "network", "data"},
     {"scene_map", "sharpening"},

@@ -61,5 +61,5 @@ def points_of(xyzh: Tensor) -> Tensor:
 def _block(width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(3):
-        layers += [nn.Linear(width, width), nn.ReLU()]
+        layers += [nn.Linear(width, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -58,16 +58,16 @@ def reprojection_loss(
     times less than the valid predictions of the same batch push, and wrong ones would stay wrong.
     And its depth is not the same for all pixels of all scenes, but what a plane sweep found.
     """
-    T = views.T_camera_map[image]  # (b, 3, 4)
+    T, K = views.T_camera_map[image], views.K[image]  # (b, 3, 4), (b, 3, 3)
     in_camera = (T[:, :, :3] @ points[:, :, None])[..., 0] + T[:, :, 3]
     depth = in_camera[:, 2]
-    projected = (views.K[image] @ in_camera[:, :, None])[..., 0]
+    projected = (K @ in_camera[:, :, None])[..., 0]
     error = (projected[:, :2] / depth.clamp(min=config.min_depth_m)[:, None] - pixels).abs().sum(-1)
     valid = (depth >= config.min_depth_m) & (depth <= config.max_depth_m) & (error <= config.max_error_px)
 
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], -1)
     ray = (views.K_inverse[image] @ homogeneous[:, :, None])[..., 0]  # depth 1 in the camera frame
-    pixels_per_metre = views.K[image][:, 0, 0] / depth_m
+    pixels_per_metre = K[:, 0, 0] / depth_m
     to_ray = pixels_per_metre * (in_camera - depth_m[:, None] * ray).abs().sum(-1)
     if progress < config.ray_share:
         return LossResult(to_ray.mean(), error.detach(), valid)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from ace_ros.errors import ConfigError
@@ -23,22 +21,6 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
     return device
-
-
-def limit_threads(threads: int = 0) -> None:
-    """Let torch use so many processor threads in this process; 0: half of those there are.
-
-    Half is for a node beside others: on busy cores threads wait for each other, and the networks
-    here are small. A process that only trains takes `usable_cores`.
-    """
-    torch.set_num_threads(threads or max(1, usable_cores() // 2))
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def autocast(device: torch.device) -> torch.autocast:

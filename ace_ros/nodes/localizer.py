@@ -17,7 +17,6 @@ from ace_ros.atlas.finder import Hint
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
-from ace_ros.network.precision import limit_threads
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
 from ace_ros.nodes.images import image_array
@@ -32,6 +31,7 @@ from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
 from ace_ros.pnp import Reason
+from ace_ros.process import limit_threads
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from ace_ros.errors import AceError
+from ace_ros.process import keep_memory, wait_briefly
 
 NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player"}
 THREADS = 4
@@ -28,6 +29,8 @@ def _run(name: str, arguments: list[str] | None) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 
+    wait_briefly()
+    keep_memory()
     node_class: Any = getattr(importlib.import_module(f"ace_ros.nodes.{name}"), NODES[name])
     rclpy.init(args=arguments)
     node = None

@@ -23,8 +23,9 @@ from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import AceError, ConfigError, TrainingError
-from ace_ros.network.precision import choose_device, limit_threads, usable_cores
+from ace_ros.network.precision import choose_device
 from ace_ros.network.signature import MAX_VIEWS, medoids
+from ace_ros.process import keep_memory, limit_threads, usable_cores
 from ace_ros.scene_map import SUFFIX, SceneMap
 from ace_ros.training.grade import joined_grade
 from ace_ros.training.prepared import prepared_path
@@ -59,6 +60,7 @@ class ChunkJob:
 
 def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
     """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
+    keep_memory()
     limit_threads(job.threads)
     scene = load_scene(job.folder)
     scene = replace(scene, frames=tuple(scene.frames[i] for i in job.frames))

@@ -19,6 +19,7 @@ from ace_ros.training.optimizer import Muon
 from ace_ros.training.progress import INLIER_PX, Reporter
 from ace_ros.training.schedule import Clock, Phase
 from ace_ros.training.stopping import Plateau
+from ace_ros.training.thread_choice import with_fastest_threads
 
 REPORT_EVERY = 25  # steps
 PREVIEW_POINTS = 2000
@@ -48,7 +49,8 @@ class Fitter:
         optimizers = _optimizers(self.head, self.config)
         scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
         plateau = Plateau()
-        for batch in batches(rows, self.config.batch, self.config.seed):
+        drawn = batches(rows, self.config.batch, self.config.seed)
+        for batch in with_fastest_threads(drawn, device):
             progress = clock.progress
             result = self.loss(batch, phase.curriculum(progress))
             self.head.zero_grad(set_to_none=True)
@@ -113,7 +115,7 @@ def _optimizers(head: Head, config: TrainingConfig) -> list[tuple[torch.optim.Op
     hidden = head.hidden_matrices()
     ids = {id(p) for p in hidden}
     rest = [p for p in head.parameters() if id(p) not in ids]
-    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay)
+    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return [
         (Muon(hidden, config.hidden_learning_rate), config.hidden_learning_rate),
         (adamw, config.learning_rate),

@@ -54,5 +54,6 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     X = X.bfloat16()  # the result need not be exact, and the products are most of the work
     for _ in range(ROUNDS):
         A = X @ X.mT
-        X = a * X + torch.baddbmm(b * A, A, A, alpha=c) @ X
+        polynomial = torch.baddbmm(A, A, A, beta=b, alpha=c)  # b A + c A²
+        X = torch.baddbmm(X, polynomial, X, beta=a)
     return X.float()
