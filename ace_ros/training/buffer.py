@@ -18,17 +18,15 @@ from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast
-from ace_ros.training.memory import buffer_capacity
+from ace_ros.training.memory import buffer_room
 from ace_ros.training.plane_sweep import DepthMap, SweptImage, sweep_depths, swept_images
 from ace_ros.training.recorded_depth import recorded_depths
 from ace_ros.training.views import View, plain_view, random_view
 
-BYTES_BESIDE_FEATURE = 17  # pixel, image, brightness and depth
-
 
 @dataclass(frozen=True)
 class FeatureBuffer:
-    """F features on one device.
+    """F features on one device, that which trains or the CPU.
 
     features (F, C) float16; pixels (F, 2) float32, undistorted, in the image as the encoder sees
     it (short side resized, see `network.input`); image (F,) int32, index of the mapping
@@ -41,6 +39,20 @@ class FeatureBuffer:
     grey: Tensor
     depth_m: Tensor
 
+    @property
+    def device(self) -> torch.device:
+        """The device that the features are on."""
+        return self.features.device
+
+    def batch(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features, pixels, image and depth_m of rows (b,), on another device if need be."""
+        return (
+            self.features[rows].to(device),
+            self.pixels[rows].to(device),
+            self.image[rows].to(device),
+            self.depth_m[rows].to(device),
+        )
+
     @staticmethod
     def empty(size: int, channels: int, device: torch.device) -> FeatureBuffer:
         """Return a buffer with room for so many features, whose contents are not defined yet."""
@@ -52,12 +64,22 @@ class FeatureBuffer:
             depth_m=torch.empty(size, device=device),
         )
 
+    def to(self, device: torch.device) -> FeatureBuffer:
+        """Return the buffer on a device; brightness stays on the CPU."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if k != "grey"}
+        return FeatureBuffer(**moved, grey=self.grey)
+
     def columns(self) -> tuple[Tensor, ...]:
         """Return the columns in their order."""
         return self.features, self.pixels, self.image, self.grey, self.depth_m
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+def bytes_per_feature(channels: int) -> int:
+    """Return how much memory a feature of so many numbers takes, with pixel, image, brightness and depth."""
+    return 2 * channels + 17
 
 
 def view_count(images: int, config: TrainingConfig) -> int:
@@ -84,8 +106,8 @@ def fill_buffer(
     if config.use_depth:
         recorded = recorded_depths(frames, extractor.stride, config, lambda done: on_view(done, total))
     unswept = total - views - len(swept_images(recorded))
-    bytes_each = 2 * encoder.card.channels + BYTES_BESIDE_FEATURE
-    capacity = buffer_capacity(config.buffer_features, bytes_each, device)
+    channels = encoder.card.channels
+    place, capacity = buffer_room(config.buffer_features, bytes_per_feature(channels), device)
     per_view = max(1, capacity // views)
     depths = sweep_depths(
         torch.stack([f.T_map_camera for f in frames]),
@@ -95,7 +117,7 @@ def fill_buffer(
         lambda done: on_view(unswept + done, total),
         recorded,
     )
-    buffer, used = FeatureBuffer.empty(per_view * views, encoder.card.channels, device), 0
+    buffer, used = FeatureBuffer.empty(per_view * views, channels, place), 0
     with ThreadPoolExecutor(1) as reader:  # decoding and warping overlap with encoding
         coming = reader.submit(extractor.view, 0)
         for index in range(views):

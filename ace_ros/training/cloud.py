@@ -24,13 +24,13 @@ def sample_cloud(
     """
     generator = torch.Generator().manual_seed(config.seed)
     wanted = min(3 * count, len(buffer))
-    rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.features.device)
+    rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.device)
+    device = head.output.weight.device
     points, good = [torch.zeros(0, 3)], [torch.zeros(0, dtype=torch.bool)]
     for part in rows.split(16384):
-        predicted = scale_m * head(buffer.features[part].float())
-        result = reprojection_loss(
-            predicted, buffer.pixels[part], buffer.image[part], buffer.depth_m[part], views, 1.0, config
-        )
+        features, pixels, image, depth_m = buffer.batch(part, device)
+        predicted = scale_m * head(features.float())
+        result = reprojection_loss(predicted, pixels, image, depth_m, views, 1.0, config)
         points.append(predicted.cpu())
         good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())
     kept = torch.cat(good).nonzero()[:count, 0]

@@ -43,8 +43,8 @@ def scene_extent(frames: tuple[Frame, ...], buffer: FeatureBuffer, generator: to
     """Return the extent of what features show, by the depths that the plane sweep found."""
     cameras = torch.stack([f.T_map_camera[:3, 3] for f in frames])
     near = cameras.mean(0)  # float32 is good around the cameras, not around a distant origin
-    rows = torch.randperm(len(buffer), generator=generator)[:SAMPLE].to(buffer.image.device)
-    views = local_views(frames, near, buffer.image.device)
+    rows = torch.randperm(len(buffer), generator=generator)[:SAMPLE].to(buffer.device)
+    views = local_views(frames, near, buffer.device)
     image = buffer.image[rows]
     rays = (views.K_inverse[image] @ F.pad(buffer.pixels[rows], (0, 1), value=1.0)[..., None])[..., 0]
     in_camera = rays * buffer.depth_m[rows, None]

@@ -39,13 +39,18 @@ class Fitter:
     config: TrainingConfig
     reporter: Reporter
 
+    @property
+    def device(self) -> torch.device:
+        """The device that trains."""
+        return self.head.output.weight.device
+
     def fit(self, rows: Tensor, phase: Phase, clock: Clock, judge: Tensor | None = None) -> None:
         """Fit on the rows (R,) of the buffer until the clock's steps or time are used up.
 
         With `judge` (J,), rows that are not trained on, the schedule is shortened when the share of
         them that is predicted well grows no more.
         """
-        device = self.buffer.features.device
+        device = self.device
         optimizers = _optimizers(self.head, self.config)
         scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
         plateau = Plateau()
@@ -76,18 +81,10 @@ class Fitter:
 
     def loss(self, batch: Tensor, curriculum: float) -> LossResult:
         """Return the loss of some rows (b,) of the buffer."""
-        buffer = self.buffer
-        with autocast(buffer.features.device):
-            points = self.radius_m * self.head(buffer.features[batch])
-        return reprojection_loss(
-            points,
-            buffer.pixels[batch],
-            buffer.image[batch],
-            buffer.depth_m[batch],
-            self.views,
-            curriculum,
-            self.config,
-        )
+        features, pixels, image, depth_m = self.buffer.batch(batch, self.device)
+        with autocast(self.device):
+            points = self.radius_m * self.head(features)
+        return reprojection_loss(points, pixels, image, depth_m, self.views, curriculum, self.config)
 
     def cloud(self, points: int) -> tuple[Tensor, Tensor]:
         """Return up to so many points (P, 3) float32, local, and their brightness (P,) uint8."""

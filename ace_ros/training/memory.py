@@ -22,10 +22,18 @@ def free_bytes(device: torch.device) -> int | None:
         return None
 
 
-def buffer_capacity(wanted: int, bytes_each: int, device: torch.device) -> int:
-    """Return how many features to keep: as many as wanted, if they fit into the device's free memory."""
-    free = free_bytes(device)
-    return wanted if free is None else max(1, min(wanted, int(MAX_SHARE * free) // bytes_each))
+def buffer_room(wanted: int, bytes_each: int, device: torch.device) -> tuple[torch.device, int]:
+    """Return where to keep features and how many: as many as wanted, if half of the free memory takes them.
+
+    On the device that trains, or in the computer's memory where more fit there: a batch is a
+    megabyte, which is soon copied.
+    """
+    rooms = []
+    for place in dict.fromkeys((device, torch.device("cpu"))):
+        free = free_bytes(place)
+        fit = wanted if free is None else max(1, min(wanted, int(MAX_SHARE * free) // bytes_each))
+        rooms.append((place, fit))
+    return max(rooms, key=lambda room: room[1])  # the first, if they are equal
 
 
 def peak_memory_mb(device: torch.device) -> float:

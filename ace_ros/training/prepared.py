@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Frame
-from ace_ros.training.buffer import FeatureBuffer
+from ace_ros.training.buffer import FeatureBuffer, bytes_per_feature
+from ace_ros.training.memory import buffer_room
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def save_prepared(path: Path, buffer: FeatureBuffer, key: str) -> None:
 def load_prepared(path: Path, key: str, device: torch.device) -> FeatureBuffer | None:
     """Return the buffer in a file, None if there is none or it is of other images or options."""
     try:
-        with safe_open(path, "pt", device=str(device)) as file:
+        with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("fingerprint") != key:
                 logger.warning("%s: prepared from other images or with other options; prepared anew", path)
                 return None
@@ -76,4 +77,4 @@ def load_prepared(path: Path, key: str, device: torch.device) -> FeatureBuffer |
     except (OSError, SafetensorError) as error:
         logger.warning("%s: damaged, prepared anew: %s", path, error)
         return None
-    return FeatureBuffer(buffer.features, buffer.pixels, buffer.image, buffer.grey.cpu(), buffer.depth_m)
+    return buffer.to(buffer_room(len(buffer), bytes_per_feature(buffer.features.shape[1]), device)[0])

@@ -186,7 +186,7 @@ class _Job:
         config, buffer = self._config, self._fitter.buffer
         share = 1.0 - config.finish_share if self.held.any() else 1.0
         clock = Clock(max(1, round(share * config.steps)), share * config.time_budget_s)
-        is_held = self.held.to(buffer.image.device)[buffer.image.long()]
+        is_held = self.held.to(buffer.device)[buffer.image.long()]
         judge = is_held.nonzero()[:, 0]
         judge = judge[torch.linspace(0, len(judge) - 1, min(MAX_JUDGED, len(judge))).long().to(judge.device)]
         self._reporter.enter(LEARN if self.held.any() else LEARN_ALL)
@@ -213,7 +213,7 @@ class _Job:
             clock = Clock(max(1, round(ratio * learned.step)), math.inf)
         self._reporter.enter(FINISH, learned.step)
         self._clocks.append(clock)
-        everything = torch.arange(len(self._fitter.buffer), device=self._device)
+        everything = torch.arange(len(self._fitter.buffer), device=self._fitter.buffer.device)
         self._fitter.fit(everything, FINISHING, clock)
 
     def report(self) -> TrainingReport:
