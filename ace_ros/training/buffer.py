@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +20,15 @@ from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.precision import autocast
+from ace_ros.process import usable_cores
 from ace_ros.training.memory import buffer_room
 from ace_ros.training.plane_sweep import DepthMap, SweptImage, sweep_depths, swept_images
 from ace_ros.training.recorded_depth import recorded_depths
 from ace_ros.training.views import View, plain_view, random_view
+
+Item = TypeVar("Item")
+
+MAX_READERS = 8  # threads that decode and warp images for a GPU
 
 
 @dataclass(frozen=True)
@@ -118,18 +125,42 @@ def fill_buffer(
         recorded,
     )
     buffer, used = FeatureBuffer.empty(per_view * views, channels, place), 0
-    with ThreadPoolExecutor(1) as reader:  # decoding and warping overlap with encoding
-        coming = reader.submit(extractor.view, 0)
-        for index in range(views):
-            view = coming.result()
-            if index + 1 < views:
-                coming = reader.submit(extractor.view, index + 1)
-            part = extractor.sample(view, index, per_view, depths[index % len(frames)])
-            for column, values in zip(buffer.columns(), part.columns(), strict=True):
-                column[used : used + len(part)] = values
-            used += len(part)
-            on_view(total - views + index + 1, total)
+
+    def draw(index: int) -> _Sample:
+        return extractor.sample(index, per_view, depths[index % len(frames)])
+
+    for done, sample in enumerate(_read_ahead(draw, views, _readers(device)), 1):
+        columns = (extractor.features(sample.view).flatten(1).T[sample.cells.to(device)], *sample.columns)
+        rows = slice(used, used + len(sample.cells))
+        for column, values in zip(buffer.columns(), columns, strict=True):
+            column[rows] = values
+        used = rows.stop
+        on_view(total - views + done, total)
     return FeatureBuffer(*(column[:used] for column in buffer.columns()))
+
+
+def _readers(device: torch.device) -> int:
+    """Return how many threads keep a device busy with views; a CPU that encodes has few to spare."""
+    return 1 if device.type == "cpu" else max(1, min(MAX_READERS, usable_cores() - 1))
+
+
+def _read_ahead(read: Callable[[int], Item], count: int, readers: int) -> Iterator[Item]:
+    """Yield what `read` returns for 0 ... count - 1, in order; threads read while the caller works."""
+    with ThreadPoolExecutor(readers) as pool:
+        coming = deque(pool.submit(read, index) for index in range(min(2 * readers, count)))
+        for index in range(count):
+            item = coming.popleft().result()
+            if index + 2 * readers < count:
+                coming.append(pool.submit(read, index + 2 * readers))
+            yield item
+
+
+class _Sample(NamedTuple):
+    """A view (H, W) float32, some of its cells (n,), and all columns of the buffer but their features."""
+
+    view: Tensor
+    cells: Tensor
+    columns: tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class _Extractor:
@@ -170,8 +201,9 @@ class _Extractor:
         camera = self._cameras[index].to(self._device)
         return SweptImage(unit, camera, self._frames[index].T_map_camera)
 
-    def sample(self, view: View, index: int, count: int, depths: DepthMap) -> FeatureBuffer:
-        """Return features of up to `count` random cells of a view."""
+    def sample(self, index: int, count: int, depths: DepthMap) -> _Sample:
+        """Return up to `count` random cells of a view."""
+        view = self.view(index)
         frame = index % len(self._frames)
         camera = self._cameras[frame]
         grey = torch.from_numpy(view.grey)
@@ -184,12 +216,11 @@ class _Extractor:
         cells = usable.nonzero()[:, 0]
         generator = torch.Generator().manual_seed(self._config.seed + index)
         cells = cells[torch.randperm(len(cells), generator=generator)[:count]]
-        features = self.features(grey).flatten(1).T  # (hw, C)
         rounded = centres[cells].round().long()
-        return FeatureBuffer(
-            features[cells.to(self._device)].half(),
-            undistorted[cells].to(self._device),
-            torch.full((len(cells),), frame, dtype=torch.int32, device=self._device),
+        columns = (
+            undistorted[cells],
+            torch.full((len(cells),), frame, dtype=torch.int32),
             (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
-            depths.at(in_image[cells]).to(self._device),
+            depths.at(in_image[cells]),
         )
+        return _Sample(grey, cells, columns)
