@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ace_ros.data import simulated_objects as ob
 from ace_ros.data import simulated_textures as tx
 
 SIZE = (8.0, 6.0, 2.8)  # x, y, z
@@ -45,7 +46,7 @@ class Box:
     base: float
     size: tuple[float, float, float]  # along its own x, y and z
     yaw_deg: float = 0.0
-    front: tx.Texture = tx.cupboard  # the side towards its own -y
+    front: tx.Texture = ob.cupboard  # the side towards its own -y
     sides: tx.Texture = tx.wood
     top: tx.Texture = tx.wood
 
@@ -81,31 +82,31 @@ def outlines(seed: int) -> list[np.ndarray]:
 def _arrange(rng: np.random.Generator) -> list[Box]:
     """Return the furniture: along the walls and in the half towards +y; the other half is free."""
     boxes = [
-        Box(-2.6, 2.78, 0.0, (1.8, 0.4, 2.1), 0.0, tx.books),
-        Box(0.2, 2.72, 0.0, (1.5, 0.5, 0.9), 0.0, tx.cupboard),
-        Box(2.9, 2.7, 0.0, (1.2, 0.55, 1.9), 0.0, tx.cupboard),
-        Box(3.72, 0.5, 0.0, (1.6, 0.5, 1.1), -90.0, tx.books),
-        Box(3.62, -2.0, 0.0, (0.9, 0.7, 0.8), -90.0, tx.cupboard),
-        Box(-3.7, 1.0, 0.0, (1.4, 0.5, 1.3), 90.0, tx.cupboard),
-        Box(-2.3, -2.65, 0.0, (2.0, 0.65, 0.42), 180.0, tx.fabric, tx.fabric, tx.fabric),
-        Box(-2.3, -2.87, 0.42, (2.0, 0.22, 0.45), 180.0, tx.fabric, tx.fabric, tx.fabric),
-        Box(1.5, -2.72, 0.0, (1.6, 0.5, 1.0), 180.0, tx.books),
+        Box(-2.6, 2.78, 0.0, (1.8, 0.4, 2.1), 0.0, ob.books),
+        Box(0.2, 2.72, 0.0, (1.5, 0.5, 0.9), 0.0, ob.cupboard),
+        Box(2.9, 2.7, 0.0, (1.2, 0.55, 1.9), 0.0, ob.cupboard),
+        Box(3.72, 0.5, 0.0, (1.6, 0.5, 1.1), -90.0, ob.books),
+        Box(3.62, -2.0, 0.0, (0.9, 0.7, 0.8), -90.0, ob.cupboard),
+        Box(-3.7, 1.0, 0.0, (1.4, 0.5, 1.3), 90.0, ob.cupboard),
+        Box(-2.3, -2.65, 0.0, (2.0, 0.65, 0.42), 180.0, ob.fabric, ob.fabric, ob.fabric),
+        Box(-2.3, -2.87, 0.42, (2.0, 0.22, 0.45), 180.0, ob.fabric, ob.fabric, ob.fabric),
+        Box(1.5, -2.72, 0.0, (1.6, 0.5, 1.0), 180.0, ob.books),
         Box(-3.72, -2.7, 0.0, (0.42, 0.42, 2.8), 90.0, tx.bricks, tx.bricks, tx.bricks),
         # Before them: a pillar, a table with things on it, a low cupboard beside it.
-        Box(-1.3, 1.1, 0.0, (0.4, 0.4, 2.8), 0.0, tx.noticeboard, tx.bricks, tx.bricks),
-        Box(0.0, 1.12, 0.0, (0.9, 0.45, 0.75), 0.0, tx.cupboard),
+        Box(-1.3, 1.1, 0.0, (0.4, 0.4, 2.8), 0.0, ob.noticeboard, tx.bricks, tx.bricks),
+        Box(0.0, 1.12, 0.0, (0.9, 0.45, 0.75), 0.0, ob.cupboard),
     ]
     boxes += _table(0.85, 1.0, 0.8, 0.9, 0.72)
     for x, y, base in ((0.1, 1.1, 0.75), (-0.25, 1.15, 0.75), (0.9, 1.15, 0.76), (0.75, 0.75, 0.76),
                        (0.0, 2.75, 0.9), (0.5, 2.7, 0.9), (3.75, 0.8, 1.1), (3.6, -2.1, 0.8),
                        (-3.7, 1.3, 1.3), (1.2, -2.75, 1.0), (1.9, -2.7, 1.0)):  # fmt: skip
         size = (rng.uniform(0.18, 0.34), rng.uniform(0.15, 0.28), rng.uniform(0.14, 0.42))
-        boxes.append(Box(x, y, base, size, rng.uniform(0, 360), tx.carton, tx.carton, tx.carton))
+        boxes.append(Box(x, y, base, size, rng.uniform(0, 360), ob.carton, ob.carton, ob.carton))
     for x, y in ((3.3, 2.1), (-3.45, -0.6), (3.5, -1.1), (-0.6, -2.6), (-3.4, 2.3)):
         size = (rng.uniform(0.35, 0.5), rng.uniform(0.3, 0.42), rng.uniform(0.3, 0.55))
-        boxes.append(Box(x, y, 0.0, size, rng.uniform(0, 360), tx.carton, tx.carton, tx.carton))
+        boxes.append(Box(x, y, 0.0, size, rng.uniform(0, 360), ob.carton, ob.carton, ob.carton))
         small = tuple(0.65 * side for side in size)
-        kind = tx.carton if rng.random() < 0.5 else tx.abstract
+        kind = ob.carton if rng.random() < 0.5 else ob.abstract
         boxes.append(Box(x, y, size[2], small, rng.uniform(0, 360), kind, kind, kind))
     return boxes
 
@@ -121,9 +122,9 @@ def _shell(rng: np.random.Generator, scale: float) -> list[Face]:
     """Return floor, ceiling and the four walls with what hangs on them."""
     x, y, z = SIZE
     floor = _paint(tx.planks, rng, x, y, scale)
-    carpet = _paint(tx.rug, rng, 2.2, 1.5, scale)
-    tx.paste(floor, carpet, 0.7 * scale, 3.9 * scale)
-    tx.paste(floor, np.rot90(_paint(tx.rug, rng, 1.5, 1.1, scale)), 6.0 * scale, 1.3 * scale)
+    carpet = _paint(ob.rug, rng, 2.2, 1.5, scale)
+    ob.paste(floor, carpet, 0.7 * scale, 3.9 * scale)
+    ob.paste(floor, np.rot90(_paint(ob.rug, rng, 1.5, 1.1, scale)), 6.0 * scale, 1.3 * scale)
     ceiling = _paint(tx.panels, rng, x, y, scale)
     for lamp in LAMPS:  # seen from below, with `down` along +y
         spot = (round((lamp[0] + x / 2) * scale), round((lamp[1] + y / 2) * scale))
@@ -150,14 +151,14 @@ def _shell(rng: np.random.Generator, scale: float) -> list[Face]:
 
 # For each wall, left to right: kind, left and top in metres, width and height.
 _ON_WALLS = (
-    ((tx.picture, 2.5, 0.35, 0.7, 0.95), (tx.picture, 3.4, 0.5, 1.3, 0.8),
-     (tx.noticeboard, 4.95, 0.4, 1.2, 0.9), (tx.picture, 7.55, 0.7, 0.35, 0.5)),
-    ((tx.picture, 0.3, 0.5, 0.6, 0.8), (tx.picture, 1.4, 0.45, 1.1, 0.8), (tx.door, 3.25, 0.8, 0.9, 2.0),
-     (tx.picture, 4.35, 0.7, 0.5, 0.7), (tx.picture, 5.2, 0.5, 1.2, 0.95), (tx.picture, 6.6, 0.45, 0.7, 0.9)),
-    ((tx.window, 0.75, 0.5, 1.0, 1.2), (tx.picture, 2.05, 0.4, 0.9, 1.1), (tx.window, 3.3, 0.5, 1.3, 1.2),
-     (tx.printed, 4.9, 0.6, 0.6, 0.85)),
-    ((tx.picture, 0.6, 0.7, 0.55, 0.75), (tx.window, 1.3, 0.5, 1.5, 1.25), (tx.picture, 3.1, 0.35, 1.0, 0.85),
-     (tx.noticeboard, 4.4, 0.35, 1.1, 0.95)),
+    ((ob.picture, 2.5, 0.35, 0.7, 0.95), (ob.picture, 3.4, 0.5, 1.3, 0.8),
+     (ob.noticeboard, 4.95, 0.4, 1.2, 0.9), (ob.picture, 7.55, 0.7, 0.35, 0.5)),
+    ((ob.picture, 0.3, 0.5, 0.6, 0.8), (ob.picture, 1.4, 0.45, 1.1, 0.8), (ob.door, 3.25, 0.8, 0.9, 2.0),
+     (ob.picture, 4.35, 0.7, 0.5, 0.7), (ob.picture, 5.2, 0.5, 1.2, 0.95), (ob.picture, 6.6, 0.45, 0.7, 0.9)),
+    ((ob.window, 0.75, 0.5, 1.0, 1.2), (ob.picture, 2.05, 0.4, 0.9, 1.1), (ob.window, 3.3, 0.5, 1.3, 1.2),
+     (ob.printed, 4.9, 0.6, 0.6, 0.85)),
+    ((ob.picture, 0.6, 0.7, 0.55, 0.75), (ob.window, 1.3, 0.5, 1.5, 1.25), (ob.picture, 3.1, 0.35, 1.0, 0.85),
+     (ob.noticeboard, 4.4, 0.35, 1.1, 0.95)),
 )  # fmt: skip
 
 
@@ -166,7 +167,7 @@ def _decorate(
 ) -> None:
     """Hang pictures, windows and a door on a wall, in place; add a skirting board and sockets."""
     for kind, left, top, w, h in _ON_WALLS[number]:
-        tx.paste(wall, _paint(kind, rng, w, h, scale), left * scale, top * scale)
+        ob.paste(wall, _paint(kind, rng, w, h, scale), left * scale, top * scale)
     board = max(2, round(0.08 * scale))
     wall[-board:] = 0.75
     wall[-board : -board + 2] = 0.3
