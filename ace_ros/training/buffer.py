@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from ace_ros.training.views import View, plain_view, random_view
 Item = TypeVar("Item")
 
 MAX_READERS = 8  # threads that decode and warp images for a GPU
+CACHED_IMAGES = 16  # as large as the encoder sees them
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def fill_buffer(
     def draw(index: int) -> _Sample:
         return extractor.sample(index, per_view, depths[index % len(frames)])
 
-    for done, sample in enumerate(_read_ahead(draw, views, _readers(device)), 1):
+    # All views of a frame one after the other, so that it is decoded once.
+    order = sorted(range(views), key=lambda index: index % len(frames))
+    for done, sample in enumerate(_read_ahead(draw, order, _readers(device)), 1):
         columns = (extractor.features(sample.view).flatten(1).T[sample.cells.to(device)], *sample.columns)
         rows = slice(used, used + len(sample.cells))
         for column, values in zip(buffer.columns(), columns, strict=True):
@@ -144,15 +148,16 @@ def _readers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else max(1, min(MAX_READERS, usable_cores() - 1))
 
 
-def _read_ahead(read: Callable[[int], Item], count: int, readers: int) -> Iterator[Item]:
-    """Yield what `read` returns for 0 ... count - 1, in order; threads read while the caller works."""
+def _read_ahead(read: Callable[[int], Item], indices: Sequence[int], readers: int) -> Iterator[Item]:
+    """Yield what `read` returns for indices, in their order; threads read while the caller works."""
     with ThreadPoolExecutor(readers) as pool:
-        coming = deque(pool.submit(read, index) for index in range(min(2 * readers, count)))
-        for index in range(count):
-            item = coming.popleft().result()
-            if index + 2 * readers < count:
-                coming.append(pool.submit(read, index + 2 * readers))
-            yield item
+        coming: deque[Future[Item]] = deque()
+        for index in indices:
+            coming.append(pool.submit(read, index))
+            if len(coming) > 2 * readers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 class _Sample(NamedTuple):
@@ -177,11 +182,15 @@ class _Extractor:
         self._frames, self._config, self._device = frames, config, device
         self._encoder = encoder.module.to(device, memory_format=torch.channels_last)
         self._cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
+        self._image = lru_cache(CACHED_IMAGES)(self._read_image)
+
+    def _read_image(self, frame: int) -> np.ndarray:
+        image = read_grey(self._frames[frame].image_path)
+        return resize_image(image, network_size(image.shape[1], image.shape[0]))
 
     def view(self, index: int) -> View:
         """Return the plain view of each frame, then augmented ones, frame after frame."""
-        image = read_grey(self._frames[index % len(self._frames)].image_path)
-        image = resize_image(image, network_size(image.shape[1], image.shape[0]))
+        image = self._image(index % len(self._frames))
         if index < len(self._frames):
             return plain_view(image, self.stride)
         rng = np.random.default_rng([self._config.seed, index])

@@ -22,14 +22,16 @@ import torch
 from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene, load_scene
-from ace_ros.errors import AceError, ConfigError, TrainingError
+from ace_ros.errors import AceError, TrainingError
+from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.precision import choose_device
 from ace_ros.network.signature import MAX_VIEWS, medoids
 from ace_ros.process import keep_memory, limit_threads, usable_cores
 from ace_ros.scene_map import SUFFIX, SceneMap
 from ace_ros.training.grade import joined_grade
+from ace_ros.training.pose_refinement import RefinedPoses, refine_poses
 from ace_ros.training.prepared import prepared_path
-from ace_ros.training.progress import OnCloud, Progress
+from ace_ros.training.progress import REFINE, OnCloud, Progress, Reporter
 from ace_ros.training.splitting import split_frames
 from ace_ros.training.trainer import TrainingReport, train_map
 
@@ -45,7 +47,7 @@ class ChunkJob:
     """What a worker has to know: plain values, so that it may run in another process or machine.
 
     `frames` are indices into the mapping images of the scene in `folder`; `output` is the map file
-    to write.
+    to write. `refined` are their poses where the recorded ones are not to be used.
     """
 
     number: int
@@ -56,6 +58,7 @@ class ChunkJob:
     threads: int
     map_frame: str
     output: Path
+    refined: RefinedPoses | None = None
 
 
 def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
@@ -63,7 +66,8 @@ def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
     keep_memory()
     limit_threads(job.threads)
     scene = load_scene(job.folder)
-    scene = replace(scene, frames=tuple(scene.frames[i] for i in job.frames))
+    frames = tuple(scene.frames[i] for i in job.frames)
+    scene = replace(scene, frames=job.refined.apply(frames) if job.refined else frames)
     with_depth = any(frame.depth_path for frame in scene.frames)
     config = replace(job.config, use_depth=job.config.use_depth and with_depth)
     scene_map, _ = train_map(scene, config, job.device, on_progress, job.map_frame)
@@ -89,8 +93,8 @@ def train_place(
     Where there are several GPUs and `device` names none of them, each works on a chunk at a time;
     with a Ray address, the cluster's machines do. A chunk that cannot be trained is missing in the
     map, which says why. `on_cloud` and `resume` are those of `train_map`, for a map of one chunk.
-    Raises TrainingError when no chunk could be trained, SceneError when there are too few images,
-    ConfigError for what only a map of one chunk can do.
+    Poses are refined of the place as a whole. Raises TrainingError when no chunk could be trained,
+    SceneError when there are too few images.
     """
     if config.use_depth:  # of some chunk; others may do without
         require_depth(scene)
@@ -106,11 +110,7 @@ def train_place(
         scene_map.save(output)
         kept.unlink(missing_ok=True)
         return scene_map
-    if config.refine_poses or config.refine_focal:
-        raise ConfigError(
-            f"poses are refined of a place as a whole, not of its {len(parts)} chunks: "
-            "refine them in a map of one chunk"
-        )
+    refined = _refined(scene, config, device, threads, on_progress)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
         jobs = [
@@ -118,19 +118,44 @@ def train_place(
                 number=number,
                 folder=scene.folder.resolve(),
                 frames=tuple(part.tolist()),
-                config=config,
+                config=replace(config, refine_poses=False, refine_focal=False),
                 device=device,
                 threads=threads,
                 map_frame=map_frame,
                 output=Path(folder) / f"{number}{SUFFIX}",
+                refined=refined and replace(refined, T_map_camera=refined.T_map_camera[part]),
             )
             for number, part in enumerate(parts)
         ]
-        failures = _run(jobs, ray_address, ProgressBoard(len(jobs), on_progress).update)
+        board = ProgressBoard(len(jobs), on_progress, REFINE.end if refined else 0.0)
+        failures = _run(jobs, ray_address, board.update)
         maps = {job.number: SceneMap.load(job.output) for job in jobs if job.number not in failures}
     scene_map = join_maps(maps, failures)
+    if refined:
+        settings = {"refine_poses": config.refine_poses, "refine_focal": config.refine_focal}
+        figures = {**scene_map.training, **settings, "refinement": refined.figures()}
+        scene_map = replace(scene_map, drive=refined.drive(scene.frames), training=figures)
     scene_map.save(output)
     return scene_map
+
+
+def _refined(
+    scene: Scene,
+    config: TrainingConfig,
+    device: str,
+    threads: int,
+    on_progress: Callable[[Progress], None],
+) -> RefinedPoses | None:
+    """Return refined poses of the place as a whole, whose chunks share one frame; None if not asked for."""
+    if not (config.refine_poses or config.refine_focal):
+        return None
+    limit_threads(threads)
+    reporter = Reporter(on_progress, None)
+    reporter.enter(REFINE)
+    encoder = load_encoder(config.encoder)
+    return refine_poses(
+        scene.frames, encoder, choose_device(device), config.refine_focal, reporter.on_item
+    )
 
 
 def _run(jobs: Sequence[ChunkJob], ray_address: str, on_progress: OnProgress) -> dict[int, str]:
@@ -207,10 +232,13 @@ def _joined(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 class ProgressBoard:
-    """Makes one Progress out of those of all chunks, which may come from several threads."""
+    """Makes one Progress out of those of all chunks, which may come from several threads.
 
-    def __init__(self, chunks: int, on_progress: Callable[[Progress], None]) -> None:
-        self._chunks, self._on_progress = chunks, on_progress
+    The chunks begin when the share `begin` of the whole job is done.
+    """
+
+    def __init__(self, chunks: int, on_progress: Callable[[Progress], None], begin: float = 0.0) -> None:
+        self._chunks, self._on_progress, self._begin = chunks, on_progress, begin
         self._latest: dict[int, Progress] = {}
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -228,7 +256,7 @@ class ProgressBoard:
         trained = [p for p in latest if math.isfinite(p.median_error_px)]
         return Progress(
             phase,
-            share,
+            self._begin + (1.0 - self._begin) * share,
             sum(p.step for p in latest),
             round(sum(p.steps for p in latest) / len(latest) * self._chunks),
             elapsed,

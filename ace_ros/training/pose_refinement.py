@@ -61,6 +61,11 @@ class RefinedPoses:
             "explained": round(self.explained, 4),
         }
 
+    def drive(self, frames: tuple[Frame, ...]) -> Tensor:
+        """Return the recorded poses of the frames and the refined ones (2, I, 3, 4), as a map keeps them."""
+        recorded = torch.stack([f.T_map_camera for f in frames])
+        return torch.stack([recorded, self.T_map_camera])[..., :3, :]
+
     def apply(self, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
         """Return the frames with refined poses and focal lengths."""
         scale = torch.tensor([[self.focal_factor] * 2 + [1.0]] * 2 + [[1.0] * 3], dtype=torch.float64)

@@ -168,8 +168,7 @@ class _Job:
             scene.frames, self._encoder, self._device, config.refine_focal, self._reporter.on_item
         )
         self._refinement = refined.figures()
-        recorded = torch.stack([f.T_map_camera for f in scene.frames])
-        self._drive = torch.stack([recorded, refined.T_map_camera])[..., :3, :]
+        self._drive = refined.drive(scene.frames)
         return replace(scene, frames=refined.apply(scene.frames))
 
     def _prepared_buffer(self, kept: Path | None, resume: bool, key: str) -> FeatureBuffer:

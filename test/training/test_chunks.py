@@ -22,9 +22,11 @@ import torch
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import AceError, ConfigError, TrainingError
+from ace_ros.network.encoder_file import load_encoder
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.chunks import ChunkJob, ProgressBoard, devices_of, train_place
 from ace_ros.training.device_workers import train_on_devices
+from ace_ros.training.pose_refinement import refine_poses
 from ace_ros.training.splitting import split_frames
 from ace_ros.training.trainer import Progress, train_map
 from support import SMALL
@@ -72,6 +74,32 @@ def test_a_chunk_is_what_a_map_of_its_frames_alone_is(scene: Scene, tmp_path: Pa
     expected = {k: v.half().float() for k, v in alone.chunks[0].head.state_dict().items()}
     found = both.chunks[1].head.state_dict()
     assert all(torch.equal(found[k], expected[k]) for k in expected)
+
+
+def test_poses_are_refined_of_the_place_as_a_whole(scene: Scene, tmp_path: Path) -> None:
+    shutil.copytree(scene.folder, tmp_path / "scene")
+    for number, frame in enumerate(scene.frames):
+        T = frame.T_map_camera.clone()
+        T[:2, 3] += 0.05 * torch.tensor([math.sin(number / 4), math.cos(number / 4)])
+        np.savetxt(tmp_path / "scene" / "train" / "poses" / f"{frame.image_path.stem}.txt", T.numpy())
+    drifting, reports = load_scene(tmp_path / "scene"), []
+    config = override(TrainingConfig(), {**FEW, "refine_poses": True})
+    path = tmp_path / "place.safetensors"
+    train_place(drifting, config, path, 2, "cpu", reports.append, threads=1)
+    place = SceneMap.load(path)
+    refined = refine_poses(drifting.frames, load_encoder("lite"), torch.device("cpu"))
+    assert place.drive is not None and refined.explained > refined.explained_before
+    torch.testing.assert_close(place.drive, refined.drive(drifting.frames))
+    assert place.training["refinement"] == refined.figures() and place.training["refine_poses"]
+    part = split_frames(torch.stack([f.T_map_camera for f in drifting.frames]), 2, config.ray_depth_m)[1]
+    frames = refined.apply(drifting.frames)
+    alone, _ = train_map(
+        replace(drifting, frames=tuple(frames[i] for i in part)), override(TrainingConfig(), FEW), "cpu"
+    )
+    expected = {k: v.half().float() for k, v in alone.chunks[0].head.state_dict().items()}
+    assert all(torch.equal(place.chunks[1].head.state_dict()[k], expected[k]) for k in expected)
+    shares = [p.progress for p in reports]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_a_chunk_that_fails_is_missing_and_named(scene: Scene, tmp_path: Path) -> None:
