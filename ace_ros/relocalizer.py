@@ -13,14 +13,16 @@ from torch import Tensor
 from ace_ros.config import RansacConfig
 from ace_ros.errors import CameraError, MapError
 from ace_ros.geometry.camera import Camera
+from ace_ros.landmark_pose import LandmarkPose, pose_from_landmarks
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
 from ace_ros.network.input import network_batch, network_size
+from ace_ros.network.landmark_matching import likeness
 from ace_ros.network.landmarks import unit_cells
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.pnp import PoseBatch, Reason, solve_pose
-from ace_ros.pnp.rivals import answer_of, weigh
+from ace_ros.pnp.rivals import Answer, answer_of, weigh
 from ace_ros.pnp.solve import without
 from ace_ros.pnp.support import pose_support
 from ace_ros.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
@@ -135,18 +137,66 @@ class Relocalizer:
         winner, ambiguous = self._chosen(found, solved)
         poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
         poses = without(poses, ambiguous, Reason.AMBIGUOUS_PLACE)
-        return self._sharpened(poses, found.chunk[winner], camera, found.features)
+        poses, sharp = self._sharpened(poses, found.chunk[winner], camera, found.features)
+        if sharp.all() or not any(map(len, self._landmarks)):
+            return poses
+        return self._found_by_landmarks(poses, ~sharp, found, camera)
 
-    def _sharpened(self, poses: PoseBatch, chunk: Tensor, camera: Camera, features: Tensor) -> PoseBatch:
-        """Return poses refined on the landmarks of their chunks (B,), where enough of them agree.
+    def _found_by_landmarks(
+        self, poses: PoseBatch, doubtful: Tensor, seen: Correspondences, camera: Camera
+    ) -> PoseBatch:
+        """Return poses with those of `doubtful` images (B,) that landmarks know where heads do not."""
+        unclear = poses.reason == int(Reason.AMBIGUOUS_PLACE)
+        T, covariance, inliers = (x.clone() for x in (poses.T_map_camera, poses.covariance, poses.inliers))
+        ok, ambiguous = poses.ok.clone(), torch.zeros_like(doubtful)
+        for image in doubtful.nonzero()[:, 0].tolist():
+            rivals = seen.chunk[(seen.image == image) & unclear[image]].tolist()
+            cells = unit_cells(seen.features[image, None])[0]
+            found, ambiguous[image] = self._landmark_pose(cells, camera, rivals)
+            if found is not None:
+                T[image], ok[image] = found.T_local_camera, True
+                covariance[image] = self.scene_map.covariance_scale * found.covariance
+                inliers[image] = False
+                inliers[image, found.cells] = True
+        reason = torch.where(ok, int(Reason.NONE), poses.reason).to(torch.uint8)
+        return without(PoseBatch(T, ok, inliers, covariance, reason), ambiguous, Reason.AMBIGUOUS_PLACE)
+
+    def _landmark_pose(
+        self, cells: Tensor, camera: Camera, rivals: list[int]
+    ) -> tuple[LandmarkPose | None, bool]:
+        """Return the pose of an image (h, w, C) by landmarks, in the map frame, and if others are as likely.
+
+        Of several chunks those are asked whose landmarks look most like it, and `rivals`.
+        """
+        chunks = [0]
+        if len(self._landmarks) > 1:
+            likely = likeness(self._landmarks, cells).topk(MAX_FINALISTS).indices.tolist()
+            chunks = list(dict.fromkeys([*likely, *rivals]))
+        found, answers = [], []
+        for number in chunks:
+            pose = pose_from_landmarks(self._landmarks[number], camera, cells, self._stride, self.ransac)
+            if pose is not None:
+                pose.T_local_camera[:3, 3] += self._centres[number]
+                seen = (pose.points + self._centres[number] - pose.T_local_camera[:3, 3]).norm(dim=1)
+                found.append(pose)
+                share = len(pose.cells) / cells[..., 0].numel()
+                answers.append(Answer(True, share, pose.T_local_camera.cpu(), float(seen.median())))
+        order, ambiguous = weigh(answers, self.ransac.ambiguous_share, self.expected)
+        return (found[order[0]] if found else None), ambiguous
+
+    def _sharpened(
+        self, poses: PoseBatch, chunk: Tensor, camera: Camera, features: Tensor
+    ) -> tuple[PoseBatch, Tensor]:
+        """Return poses refined on the landmarks of their chunks (B,), and where (B,) enough of these agree.
 
         `features` (B, C, h, w) are of images of a resized `camera`.
         """
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images, with the landmarks' help if there are any.
         scale = self.scene_map.covariance_scale
+        sharp = torch.zeros_like(poses.ok)
         if not any(map(len, self._landmarks)):
-            return replace(poses, covariance=scale * poses.covariance)
+            return replace(poses, covariance=scale * poses.covariance), sharp
         T = poses.T_map_camera.clone()
         covariance = max(scale, TYPICAL_COVARIANCE_SCALE) * poses.covariance
         cells = unit_cells(features)
@@ -158,11 +208,12 @@ class Relocalizer:
             local[:, :3, 3] -= self._centres[number]
             found = sharpen(local, landmarks, camera, cells[rows], self._stride)
             found.T_local_camera[:, :3, 3] += self._centres[number]
+            sharp[rows] = found.ok
             T[rows] = torch.where(found.ok[:, None, None], found.T_local_camera, T[rows])
             covariance[rows] = torch.where(
                 found.ok[:, None, None], scale * found.covariance, covariance[rows]
             )
-        return replace(poses, T_map_camera=T, covariance=covariance)
+        return replace(poses, T_map_camera=T, covariance=covariance), sharp
 
     def _chosen(self, found: Correspondences, solved: PoseBatch) -> tuple[Tensor, Tensor]:
         """Return which of all candidates (M,) to believe (B,), and whether others are as likely (B,)."""

@@ -21,11 +21,15 @@ MIN_SHARE = 0.45
 
 
 class SharpenedPoses(NamedTuple):
-    """T_local_camera (B, 4, 4) and covariance (B, 6, 6) as in PoseBatch, for use where `ok` (B,)."""
+    """T_local_camera (B, 4, 4) and covariance (B, 6, 6) as in PoseBatch, for use where `ok` (B,).
+
+    `share` (B,) is how many of the landmarks that an image should show agree with its pose.
+    """
 
     T_local_camera: Tensor
     covariance: Tensor
     ok: Tensor
+    share: Tensor
 
 
 def sharpen(
@@ -44,4 +48,4 @@ def sharpen(
     agree, looked_at = refined.inliers.sum(1), found.weights.sum(1)
     ok = (agree >= MIN_LANDMARKS) & (agree >= MIN_SHARE * looked_at)
     ok &= torch.isfinite(T).flatten(1).all(1) & torch.isfinite(refined.covariance).flatten(1).all(1)
-    return SharpenedPoses(T, refined.covariance, ok)
+    return SharpenedPoses(T, refined.covariance, ok, agree / found.looked_for.clamp(min=1))

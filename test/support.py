@@ -34,10 +34,12 @@ class Trained:
 
 
 def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:
-    """Return a map of a place that looks otherwise: of the same size, with other weights."""
+    """Return a map of a place that looks otherwise: of the same size, with other weights and landmarks."""
     torch.manual_seed(seed)
     (chunk,) = scene_map.chunks
     head = copy.deepcopy(chunk.head)
     head.load_state_dict({k: torch.randn_like(v) / max(v.shape) ** 0.5 for k, v in head.state_dict().items()})
     signature = F.normalize(torch.randn(16, SIZE), dim=1).half()
-    return replace(scene_map, chunks=(replace(chunk, head=head),), signature=signature)
+    features = torch.randint(-127, 128, chunk.landmarks.features.shape, dtype=torch.int8)
+    other = replace(chunk, head=head, landmarks=replace(chunk.landmarks, features=features))
+    return replace(scene_map, chunks=(other,), signature=signature)

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"config", "geometry", "names", "tensor_file"},
     {"pnp", "network", "data"},
     {"scene_map", "sharpening"},
+    {"landmark_pose"},
     {"relocalizer"},
     {"training"},
     {"atlas", "plots", "progress"},

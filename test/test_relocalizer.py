@@ -161,13 +161,17 @@ BEST = RansacConfig(ambiguous_share=1.0)  # the chunk with most inliers wins, ho
 
 
 def spoiled(chunk: Chunk, noise: float, seed: int) -> Chunk:
-    """Return a chunk whose head knows the place less well, or with much noise not at all."""
+    """Return a chunk that knows the place less well, or with much noise not at all."""
     head = copy.deepcopy(chunk.head)
     generator = torch.Generator().manual_seed(seed)
     for weight in head.parameters():
         weight += noise * weight.std() * torch.randn(weight.shape, generator=generator)
     shift = torch.tensor([100.0 * seed, 0.0, 0.0], dtype=torch.float64)
-    return replace(chunk, head=head, centre=chunk.centre + shift, bounds=chunk.bounds + shift)
+    marks = chunk.landmarks
+    if noise > 1.0:
+        marks = replace(marks, features=marks.features.flip(1))
+    centre, bounds = chunk.centre + shift, chunk.bounds + shift
+    return replace(chunk, head=head, centre=centre, bounds=bounds, landmarks=marks)
 
 
 @pytest.fixture(scope="module")

@@ -51,12 +51,14 @@ class Landmarks:
 class FoundLandmarks(NamedTuple):
     """Where N landmarks were looked for in B images: pixels (B, N, 2) of points (B, N, 3), float64, local.
 
-    weights (B, N) float64 are 1 where a landmark was found, 0 where not.
+    weights (B, N) float64 are 1 where a landmark was found, 0 where not; `looked_for` (B,) says how many
+    the image should show.
     """
 
     pixels: Tensor
     points: Tensor
     weights: Tensor
+    looked_for: Tensor
 
 
 def no_landmarks(channels: int) -> Landmarks:
@@ -104,7 +106,8 @@ def find_landmarks(
     middle = torch.where((rank > 0)[..., None], cell, reach + 1.0).round().long()
     at, similarity = _peaks(cells, wanted, middle, reach + 1)
     found = (rank > 0) & (similarity > MIN_SIMILARITY)
-    return FoundLandmarks((at + 0.5) * stride - 0.5, points[chosen], found.double())
+    pixels = (at + 0.5) * stride - 0.5
+    return FoundLandmarks(pixels, points[chosen], found.double(), (rank > 0).sum(1))
 
 
 def _is_seen_alike(points: Tensor, seen_from: Tensor, position: Tensor) -> Tensor:

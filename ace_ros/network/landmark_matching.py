@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmarks found in an image of which nothing is known: by their features alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ace_ros.network.landmarks import MIN_SIMILARITY, Landmarks
+from ace_ros.network.precision import layer_type
+
+MATCHED = 2048  # landmarks of a chunk; more find hardly more
+LOOKED_AT = 256  # of each chunk, to say which of them an image shows
+LOOK_STEP = 2  # in every second cell each way
+
+
+def match_landmarks(landmarks: Landmarks, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which landmarks (n,) are in which cells (n,) of an image, numbered row after row.
+
+    `cells` (h, w, C) are features of unit length. A match is the most similar one in both directions.
+    """
+    wanted = _unit(landmarks, MATCHED)
+    similarity = _similarity(cells.flatten(0, 1), wanted)  # (hw, L)
+    best, cell = similarity.max(0)
+    mutual = similarity.argmax(1)[cell] == torch.arange(len(wanted), device=cells.device)
+    number = (mutual & (best > MIN_SIMILARITY)).nonzero()[:, 0]
+    return number, cell[number]
+
+
+def likeness(chunks: Sequence[Landmarks], cells: Tensor) -> Tensor:
+    """Return how much an image (h, w, C) looks like the landmarks of each chunk, (K,).
+
+    The mean over some cells of how similar the most similar landmark is, by how far above the least that
+    counts, squared. Chunks do not compete for cells: twins look alike.
+    """
+    some = cells[::LOOK_STEP, ::LOOK_STEP].flatten(0, 1)
+    best = [
+        _similarity(some, wanted).amax(1) if len(wanted) else some.new_zeros(len(some))
+        for wanted in (_unit(chunk, LOOKED_AT) for chunk in chunks)
+    ]
+    return (torch.stack(best).float() - MIN_SIMILARITY).clamp(min=0.0).square().mean(1)
+
+
+def _unit(landmarks: Landmarks, count: int) -> Tensor:
+    return F.normalize(landmarks.features[:count].float(), dim=-1)
+
+
+def _similarity(cells: Tensor, wanted: Tensor) -> Tensor:
+    fast = layer_type(cells.device)
+    return cells.to(fast) @ wanted.to(fast).T
