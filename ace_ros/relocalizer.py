@@ -34,6 +34,7 @@ from ace_ros.sharpening import sharpen
 LOOK_STEP = 4
 NEAR_SHARE = 0.1
 MAX_FINALISTS, MAX_RIVALS = 2, 4
+CONFIRMING_SHARE = 0.4  # of the landmarks around a pose that, when found there, confirm it
 BOUNDS_MARGIN_M = 2.0  # around the bounds of a chunk or place, for a robot whose pose there is expected
 
 
@@ -122,11 +123,12 @@ class Relocalizer:
         scale = cells.new_tensor([camera.size[0] / size[0], camera.size[1] / size[1]])
         return Correspondences((cells + 0.5) * scale - 0.5, points, camera, image, chunk, features)
 
-    def solve(self, found: Correspondences) -> PoseBatch:
+    def solve(self, found: Correspondences, match: bool = True) -> PoseBatch:
         """Return the poses (B) that explain correspondences: of each image the one with most inliers.
 
         If chunks place an image at two poses and neither has many more inliers, it has none:
-        AMBIGUOUS_PLACE. A pose is sharpened on landmarks where enough of them agree. Inlier thresholds
+        AMBIGUOUS_PLACE. A pose is sharpened on landmarks where enough of them agree. If `match`, landmarks
+        are matched with images of which the heads give no pose that they confirm. Inlier thresholds
         count in pixels of the resized image, so they mean the same for any camera.
         """
         size = network_size(*found.camera.size)
@@ -137,10 +139,10 @@ class Relocalizer:
         winner, ambiguous = self._chosen(found, solved)
         poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
         poses = without(poses, ambiguous, Reason.AMBIGUOUS_PLACE)
-        poses, sharp = self._sharpened(poses, found.chunk[winner], camera, found.features)
-        if sharp.all() or not any(map(len, self._landmarks)):
+        poses, doubtful = self._sharpened(poses, found.chunk[winner], camera, found.features)
+        if not (match and doubtful.any()):
             return poses
-        return self._found_by_landmarks(poses, ~sharp, found, camera)
+        return self._found_by_landmarks(poses, doubtful, found, camera)
 
     def _found_by_landmarks(
         self, poses: PoseBatch, doubtful: Tensor, seen: Correspondences, camera: Camera
@@ -187,16 +189,19 @@ class Relocalizer:
     def _sharpened(
         self, poses: PoseBatch, chunk: Tensor, camera: Camera, features: Tensor
     ) -> tuple[PoseBatch, Tensor]:
-        """Return poses refined on the landmarks of their chunks (B,), and where (B,) enough of these agree.
+        """Return poses refined on the landmarks of their chunks (B,), and which (B,) of them to doubt.
+
+        To doubt are images without a pose, and poses where few landmarks are found. Where many
+        are found and contradict each other, because the mapping poses drifted, the head's pose is right.
 
         `features` (B, C, h, w) are of images of a resized `camera`.
         """
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images, with the landmarks' help if there are any.
         scale = self.scene_map.covariance_scale
-        sharp = torch.zeros_like(poses.ok)
         if not any(map(len, self._landmarks)):
-            return replace(poses, covariance=scale * poses.covariance), sharp
+            return replace(poses, covariance=scale * poses.covariance), torch.zeros_like(poses.ok)
+        doubtful = ~poses.ok
         T = poses.T_map_camera.clone()
         covariance = max(scale, TYPICAL_COVARIANCE_SCALE) * poses.covariance
         cells = unit_cells(features)
@@ -208,12 +213,12 @@ class Relocalizer:
             local[:, :3, 3] -= self._centres[number]
             found = sharpen(local, landmarks, camera, cells[rows], self._stride)
             found.T_local_camera[:, :3, 3] += self._centres[number]
-            sharp[rows] = found.ok
+            doubtful[rows] |= ~found.ok & (found.found < CONFIRMING_SHARE)
             T[rows] = torch.where(found.ok[:, None, None], found.T_local_camera, T[rows])
             covariance[rows] = torch.where(
                 found.ok[:, None, None], scale * found.covariance, covariance[rows]
             )
-        return replace(poses, T_map_camera=T, covariance=covariance), sharp
+        return replace(poses, T_map_camera=T, covariance=covariance), doubtful
 
     def _chosen(self, found: Correspondences, solved: PoseBatch) -> tuple[Tensor, Tensor]:
         """Return which of all candidates (M,) to believe (B,), and whether others are as likely (B,)."""

@@ -23,12 +23,13 @@ MIN_SHARE = 0.45
 class SharpenedPoses(NamedTuple):
     """T_local_camera (B, 4, 4) and covariance (B, 6, 6) as in PoseBatch, for use where `ok` (B,).
 
-    `share` (B,) is how many of the landmarks that an image should show agree with its pose.
+    `found` and `share` (B,) are how many of the landmarks that an image should show were found, and agree.
     """
 
     T_local_camera: Tensor
     covariance: Tensor
     ok: Tensor
+    found: Tensor
     share: Tensor
 
 
@@ -48,4 +49,5 @@ def sharpen(
     agree, looked_at = refined.inliers.sum(1), found.weights.sum(1)
     ok = (agree >= MIN_LANDMARKS) & (agree >= MIN_SHARE * looked_at)
     ok &= torch.isfinite(T).flatten(1).all(1) & torch.isfinite(refined.covariance).flatten(1).all(1)
-    return SharpenedPoses(T, refined.covariance, ok, agree / found.looked_for.clamp(min=1))
+    expected = found.looked_for.clamp(min=1)
+    return SharpenedPoses(T, refined.covariance, ok, looked_at / expected, agree / expected)

@@ -59,7 +59,12 @@ class Trial:
     similarity: float  # of signatures, NaN for a place that has none
     found: Correspondences
     poses: PoseBatch
-    scene_map: SceneMap
+    relocalizer: Relocalizer
+
+    @property
+    def scene_map(self) -> SceneMap:
+        """The map of the place."""
+        return self.relocalizer.scene_map
 
     @property
     def ok(self) -> bool:
@@ -140,11 +145,15 @@ class PlaceFinder:
         trials: list[Trial] = []
         unusable: list[str] = []
         for numbers in self._rounds(query, hint):
+            tried: list[Trial] = []
             for number in numbers:
                 try:
-                    trials.append(self._try(number, query, image, camera, hint))
+                    tried.append(self._try(number, query, image, camera, hint))
                 except MapError as error:  # the others may still be the one
                     unusable.append(str(error))
+            if not any(trial.ok for trial in tried):  # matching takes time: only if no head knows the image
+                tried = [replace(t, poses=t.relocalizer.solve(t.found)) for t in tried]
+            trials += tried
             if any(trial.ok for trial in trials):
                 break
         reason, trials = decide(trials, hint, self.ransac.ambiguous_share)
@@ -197,8 +206,8 @@ class PlaceFinder:
             place,
             self._similarity(number, query),
             found,
-            relocalizer.solve(found),
-            relocalizer.scene_map,
+            relocalizer.solve(found, match=False),
+            relocalizer,
         )
 
     def _rounds(self, query: Tensor, hint: Hint) -> Iterator[list[int]]:
