@@ -34,7 +34,7 @@ from ace_ros.sharpening import sharpen
 LOOK_STEP = 4
 NEAR_SHARE = 0.1
 MAX_FINALISTS, MAX_RIVALS = 2, 4
-CONFIRMING_SHARE = 0.4  # of the landmarks around a pose that, when found there, confirm it
+CONFIRMING_SHARE = 0.5  # of the landmarks around a pose that, when found there, confirm it
 BOUNDS_MARGIN_M = 2.0  # around the bounds of a chunk or place, for a robot whose pose there is expected
 
 
