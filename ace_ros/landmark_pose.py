@@ -41,6 +41,8 @@ def pose_from_landmarks(
     PnP find the pose that most agree with, and it counts only if it can be sharpened: if enough of the
     landmarks that it should show are there, to a few pixels.
     """
+    if len(landmarks) < MIN_LANDMARKS:
+        return None
     number, cell = match_landmarks(landmarks, cells)
     if len(number) < MIN_LANDMARKS:
         return None

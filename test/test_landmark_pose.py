@@ -24,6 +24,10 @@ from ace_ros.scene_map import Chunk, SceneMap
 from support import Trained
 
 
+def without_landmarks(marks: Landmarks) -> Landmarks:
+    return Landmarks(marks.points[:0], marks.seen_from[:0], marks.features[:0])
+
+
 def shuffled(marks: Landmarks) -> Landmarks:
     """Return landmarks that look like those of the wall, but are elsewhere on it."""
     order = torch.randperm(len(marks), generator=torch.Generator().manual_seed(0))
@@ -75,8 +79,7 @@ def test_an_image_looks_most_like_the_chunk_whose_landmarks_it_shows_and_its_twi
     marks = landmarks(pose())
     noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(3)) * 40
     other = replace(marks, features=noise.char())
-    empty = Landmarks(marks.points[:0], marks.seen_from[:0], marks.features[:0])
-    found = likeness([other, marks, empty, marks], cells)
+    found = likeness([other, marks, without_landmarks(marks), marks], cells)
     assert found[1] == found[3] > 5 * found[0] and found[2] == 0
 
 
@@ -104,13 +107,15 @@ def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trai
     marks = chunk.landmarks
     twin = replace(untrained(chunk, 1), centre=chunk.centre + shift, bounds=chunk.bounds + shift)
     nothing = replace(twin, landmarks=replace(marks, features=marks.features.flip(1)))
+    none = replace(twin, landmarks=without_landmarks(marks))
 
     def place(*chunks: Chunk) -> SceneMap:
         return replace(trained.scene_map, chunks=chunks)
 
-    found = Relocalizer(place(nothing, untrained(chunk)), device="cpu").localize(image, frame.camera)
-    assert bool(found.ok[0]) and int(found.reason[0]) == int(Reason.NONE)
-    assert float(pose_error(found.T_map_camera[0], frame.T_map_camera)[0]) < 0.03
+    for other in (nothing, none):
+        found = Relocalizer(place(other, untrained(chunk)), device="cpu").localize(image, frame.camera)
+        assert bool(found.ok[0]) and int(found.reason[0]) == int(Reason.NONE)
+        assert float(pose_error(found.T_map_camera[0], frame.T_map_camera)[0]) < 0.03
     relocalizer = Relocalizer(place(untrained(chunk), twin), device="cpu")
     both = relocalizer.localize(image, frame.camera)
     assert not bool(both.ok[0]) and int(both.reason[0]) == int(Reason.AMBIGUOUS_PLACE)
