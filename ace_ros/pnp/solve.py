@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ from ace_ros.pnp.poses import CameraPoses
 from ace_ros.pnp.ransac import Draws, Stage, search
 from ace_ros.pnp.refine import errors, orthonormal
 from ace_ros.pnp.score import full_precision
+from ace_ros.process import keep_memory
 
 # Samples worked on at a time: one image's on a CPU, whose cache is small, some 32 images' on a GPU.
 CHUNK_SAMPLES = {"cuda": 1 << 19}
@@ -65,7 +65,7 @@ def solve_pose(
     if missing:
         pixels, points = _padded(pixels, missing), _padded(points, missing)
         weights = None if weights is None else _padded(weights, missing)
-    _keep_freed_memory()
+    keep_memory()
     draws = Draws(config.seed, generator, pixels.device)
     per_chunk = max(1, CHUNK_SAMPLES.get(pixels.device.type, 0) // config.hypotheses)
     parts = []
@@ -115,16 +115,6 @@ def one_thread(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@functools.lru_cache(maxsize=1)
-def _keep_freed_memory() -> None:
-    """Teach the C library not to return memory to the system between the solver's steps.
-
-    glibc raises its limits by what it sees freed. Without this a third of the time on a CPU goes
-    into page faults. Nothing is written, so that no memory is taken.
-    """
-    torch.empty(30 << 20, dtype=torch.uint8)
 
 
 def _solve_chunk(
