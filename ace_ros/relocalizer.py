@@ -140,14 +140,19 @@ class Relocalizer:
         poses = PoseBatch(*(getattr(solved, f.name)[winner] for f in fields(PoseBatch)))
         poses = without(poses, ambiguous, Reason.AMBIGUOUS_PLACE)
         poses, doubtful = self._sharpened(poses, found.chunk[winner], camera, found.features)
-        if not (match and doubtful.any()):
-            return poses
-        return self._found_by_landmarks(poses, doubtful, found, camera)
+        return self._found_by_landmarks(poses, doubtful, found) if match else poses
+
+    def match(self, found: Correspondences, poses: PoseBatch) -> PoseBatch:
+        """Return poses that `solve` gave without matching, and for images without one those by landmarks."""
+        return self._found_by_landmarks(poses, ~poses.ok, found)
 
     def _found_by_landmarks(
-        self, poses: PoseBatch, doubtful: Tensor, seen: Correspondences, camera: Camera
+        self, poses: PoseBatch, doubtful: Tensor, seen: Correspondences
     ) -> PoseBatch:
         """Return poses with those of `doubtful` images (B,) that landmarks know where heads do not."""
+        if not doubtful.any() or not any(map(len, self._landmarks)):
+            return poses
+        camera = seen.camera.resize(*network_size(*seen.camera.size)).to(self.device)
         unclear = poses.reason == int(Reason.AMBIGUOUS_PLACE)
         T, covariance, inliers = (x.clone() for x in (poses.T_map_camera, poses.covariance, poses.inliers))
         ok, ambiguous = poses.ok.clone(), torch.zeros_like(doubtful)

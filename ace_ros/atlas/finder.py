@@ -152,7 +152,7 @@ class PlaceFinder:
                 except MapError as error:  # the others may still be the one
                     unusable.append(str(error))
             if not any(trial.ok for trial in tried):  # matching takes time: only if no head knows the image
-                tried = [replace(t, poses=t.relocalizer.solve(t.found)) for t in tried]
+                tried = [replace(t, poses=t.relocalizer.match(t.found, t.poses)) for t in tried]
             trials += tried
             if any(trial.ok for trial in trials):
                 break
