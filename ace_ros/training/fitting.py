@@ -12,7 +12,7 @@ from torch import Tensor
 from ace_ros.config import TrainingConfig
 from ace_ros.network.head import Head
 from ace_ros.network.loss import LossResult, Views, reprojection_loss
-from ace_ros.network.precision import autocast
+from ace_ros.network.precision import autocast, layer_type
 from ace_ros.training.buffer import FeatureBuffer
 from ace_ros.training.cloud import sample_cloud
 from ace_ros.training.optimizer import Muon
@@ -83,7 +83,7 @@ class Fitter:
         """Return the loss of some rows (b,) of the buffer."""
         features, pixels, image, depth_m = self.buffer.batch(batch, self.device)
         with autocast(self.device):
-            points = self.radius_m * self.head(features)
+            points = self.radius_m * self.head(features.to(layer_type(self.device)))
         return reprojection_loss(points, pixels, image, depth_m, self.views, curriculum, self.config)
 
     def cloud(self, points: int) -> tuple[Tensor, Tensor]:

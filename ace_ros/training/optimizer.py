@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ace_ros.network.precision import layer_type
+
 # An odd polynomial that drives singular values towards 1 (Jordan et al., "Muon: an optimizer for
 # hidden layers in neural networks", 2024). Three rounds do: five cost more than they gain here.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -51,7 +53,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """Return matrices (L, n, m), n <= m, with their singular values brought near to 1, float32."""
     a, b, c = COEFFICIENTS
     X = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    X = X.bfloat16()  # the result need not be exact, and the products are most of the work
+    X = X.to(layer_type(X.device))  # the result need not be exact, and the products are most of the work
     for _ in range(ROUNDS):
         A = X @ X.mT
         polynomial = torch.baddbmm(A, A, A, beta=b, alpha=c)  # b A + c A²
