@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 
+LEAST_WIDTH_PX = 1e-3  # to divide by in the first phase, whose width is 0
+
 
 @dataclass(frozen=True)
 class Views:
@@ -33,7 +35,13 @@ class LossResult:
 
 
 def curriculum_width(progress: float, config: TrainingConfig) -> float:
-    """Return the width in pixels of the robust loss: wide at first, narrowing along a quarter circle."""
+    """Return the width in pixels of the robust loss: wide at first, narrowing along a quarter circle.
+
+    `progress` runs from 0 to 1 over training. In the first phase, which has no robust loss, it is 0.
+    """
+    if progress < config.ray_share:
+        return 0.0
+    progress = (progress - config.ray_share) / max(1.0 - config.ray_share, 1e-6)
     s = 1.0 - (1.0 - min(progress, 1.0) ** 2) ** 0.5
     return (1.0 - s) * config.loss_px_start + config.loss_px_end
 
@@ -44,15 +52,15 @@ def reprojection_loss(
     image: Tensor,
     depth_m: Tensor,
     views: Views,
-    progress: float,
+    width_px: Tensor,
     config: TrainingConfig,
 ) -> LossResult:
     """Return the loss of predicted points (b, 3) for undistorted pixels (b, 2) of images (b,).
 
     Valid predictions pay w * tanh(e / w) for their L1 error e in pixels; those behind the camera,
     too far or wildly off pay their L1 distance to the point on the pixel's ray at depth `depth_m`
-    (b,), which is also what everybody pays in the first phase of training. `progress` runs from 0
-    to 1 over training.
+    (b,), which is also what everybody pays in the first phase of training. The width w, `width_px` (),
+    is that of `curriculum_width`. It is a tensor, so that a GPU can replay the step with another one.
 
     Unlike the paper's, that distance counts in pixels, too: as plain metres it would pull a hundred
     times less than the valid predictions of the same batch push, and wrong ones would stay wrong.
@@ -69,8 +77,6 @@ def reprojection_loss(
     ray = (views.K_inverse[image] @ homogeneous[:, :, None])[..., 0]  # depth 1 in the camera frame
     pixels_per_metre = K[:, 0, 0] / depth_m
     to_ray = pixels_per_metre * (in_camera - depth_m[:, None] * ray).abs().sum(-1)
-    if progress < config.ray_share:
-        return LossResult(to_ray.mean(), error.detach(), valid)
-    width = curriculum_width((progress - config.ray_share) / max(1.0 - config.ray_share, 1e-6), config)
-    loss = torch.where(valid, width * torch.tanh(error / width), to_ray)
+    w = width_px.clamp(min=LEAST_WIDTH_PX)
+    loss = torch.where(valid & (width_px > 0), w * torch.tanh(error / w), to_ray)
     return LossResult(loss.mean(), error.detach(), valid)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.network.head import Head
-from ace_ros.network.loss import Views, reprojection_loss
+from ace_ros.network.loss import Views, curriculum_width, reprojection_loss
 from ace_ros.training.buffer import FeatureBuffer
 
 CLOUD_ERROR_PX = 3.0  # points worse than this are not shown
@@ -26,11 +26,12 @@ def sample_cloud(
     wanted = min(3 * count, len(buffer))
     rows = torch.randperm(len(buffer), generator=generator)[:wanted].to(buffer.device)
     device = head.output.weight.device
+    width_px = torch.tensor(curriculum_width(1.0, config), device=device)
     points, good = [torch.zeros(0, 3)], [torch.zeros(0, dtype=torch.bool)]
     for part in rows.split(16384):
         features, pixels, image, depth_m = buffer.batch(part, device)
         predicted = scale_m * head(features.float())
-        result = reprojection_loss(predicted, pixels, image, depth_m, views, 1.0, config)
+        result = reprojection_loss(predicted, pixels, image, depth_m, views, width_px, config)
         points.append(predicted.cpu())
         good.append((result.valid & (result.error_px < CLOUD_ERROR_PX)).cpu())
     kept = torch.cat(good).nonzero()[:count, 0]

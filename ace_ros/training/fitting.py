@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.network.head import Head
-from ace_ros.network.loss import LossResult, Views, reprojection_loss
+from ace_ros.network.loss import LossResult, Views, curriculum_width, reprojection_loss
 from ace_ros.network.precision import autocast, layer_type
 from ace_ros.training.buffer import FeatureBuffer
 from ace_ros.training.cloud import sample_cloud
-from ace_ros.training.optimizer import Muon
 from ace_ros.training.progress import INLIER_PX, Reporter
 from ace_ros.training.schedule import Clock, Phase
+from ace_ros.training.step import ReplayedStep, StepInputs, TrainingStep, own_stream, record_cuda_graph
 from ace_ros.training.stopping import Plateau
 from ace_ros.training.thread_choice import with_fastest_threads
 
@@ -50,21 +50,17 @@ class Fitter:
         With `judge` (J,), rows that are not trained on, the schedule is shortened when the share of
         them that is predicted well grows no more.
         """
-        device = self.device
-        optimizers = _optimizers(self.head, self.config)
-        scaler = torch.amp.GradScaler(device.type, enabled=_needs_scaling(device))
+        with own_stream(self.device):
+            self._fit(rows, phase, clock, judge)
+
+    def _fit(self, rows: Tensor, phase: Phase, clock: Clock, judge: Tensor | None) -> None:
+        plain = TrainingStep(self.head, self.loss, self.config)
+        step = ReplayedStep(plain, record_cuda_graph) if plain.recordable else plain
         plateau = Plateau()
         drawn = batches(rows, self.config.batch, self.config.seed)
-        for batch in with_fastest_threads(drawn, device):
+        for batch in with_fastest_threads(drawn, self.device):
             progress = clock.progress
-            result = self.loss(batch, phase.curriculum(progress))
-            self.head.zero_grad(set_to_none=True)
-            scaler.scale(result.loss).backward()
-            for optimizer, learning_rate in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate * phase.learning_rate(progress)
-                scaler.step(optimizer)
-            scaler.update()
+            result = step(self.inputs(batch, phase.curriculum(progress), phase.learning_rate(progress)))
             clock.step += 1
             ended = clock.progress >= 1.0
             if ended or clock.step % REPORT_EVERY == 0:
@@ -79,12 +75,18 @@ class Fitter:
                 if plateau.reached:
                     clock.hurry()
 
-    def loss(self, batch: Tensor, curriculum: float) -> LossResult:
-        """Return the loss of some rows (b,) of the buffer."""
-        features, pixels, image, depth_m = self.buffer.batch(batch, self.device)
+    def inputs(self, batch: Tensor, curriculum: float, rate: float = 0.0) -> StepInputs:
+        """Return what a step needs: of rows (b,), how far the curriculum is (0 to 1), and `rate`."""
+        width_px = curriculum_width(curriculum, self.config)
+        scalars = (torch.full((), x, device=self.device) for x in (width_px, rate))
+        return StepInputs(*self.buffer.batch(batch, self.device), *scalars)
+
+    def loss(self, inputs: StepInputs) -> LossResult:
+        """Return the loss of a batch."""
+        features, pixels, image, depth_m, width_px, _ = inputs
         with autocast(self.device):
             points = self.radius_m * self.head(features.to(layer_type(self.device)))
-        return reprojection_loss(points, pixels, image, depth_m, self.views, curriculum, self.config)
+        return reprojection_loss(points, pixels, image, depth_m, self.views, width_px, self.config)
 
     def cloud(self, points: int) -> tuple[Tensor, Tensor]:
         """Return up to so many points (P, 3) float32, local, and their brightness (P,) uint8."""
@@ -93,7 +95,7 @@ class Fitter:
     @torch.no_grad()
     def inlier_share(self, rows: Tensor) -> float:
         """Return the share of rows (J,) whose reprojection error is small."""
-        result = self.loss(rows, 1.0)
+        result = self.loss(self.inputs(rows, 1.0))
         return float((result.valid & (result.error_px < INLIER_PX)).float().mean())
 
 
@@ -105,19 +107,3 @@ def batches(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
         order = torch.randperm(len(rows), generator=generator).to(rows.device)
         for start in range(0, len(rows) - size + 1, size):
             yield rows[order[start : start + size]]
-
-
-def _optimizers(head: Head, config: TrainingConfig) -> list[tuple[torch.optim.Optimizer, float]]:
-    """Return optimisers with their largest learning rates: Muon for hidden matrices, AdamW for the rest."""
-    hidden = head.hidden_matrices()
-    ids = {id(p) for p in hidden}
-    rest = [p for p in head.parameters() if id(p) not in ids]
-    adamw = torch.optim.AdamW(rest, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    return [
-        (Muon(hidden, config.hidden_learning_rate), config.hidden_learning_rate),
-        (adamw, config.learning_rate),
-    ]
-
-
-def _needs_scaling(device: torch.device) -> bool:
-    return device.type == "cuda" and not torch.cuda.is_bf16_supported()

@@ -22,10 +22,11 @@ class Muon(torch.optim.Optimizer):
 
     The update is the nearest semi-orthogonal matrix to the momentum: all directions of a layer
     learn equally fast, not only the few that dominate its gradient. The head, which has to learn a
-    place by heart, needs half as many steps that way as with Adam (see docs/mapping.md).
+    place by heart, needs half as many steps that way as with Adam (see docs/mapping.md). The learning
+    rate may be a tensor () on the device of the matrices.
     """
 
-    def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, matrices: Iterable[Tensor], lr: float | Tensor, momentum: float = 0.95) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum})
         for group in self.param_groups:
             shapes = {tuple(p.shape) for p in group["params"]}
@@ -45,8 +46,7 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(gradient)
             momentum = state["momentum"].mul_(group["momentum"]).add_(gradient)
             update = orthogonalised(gradient.add_(momentum, alpha=group["momentum"]))  # Nesterov's
-            for matrix, part in zip(matrices, update, strict=True):
-                matrix.add_(part, alpha=-group["lr"])
+            torch._foreach_sub_(matrices, update.mul_(group["lr"]).unbind())
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from ace_ros.network.loss import Views, curriculum_width, reprojection_loss
 
 CONFIG = TrainingConfig(ray_share=0.0)
 DEPTH = torch.full((90,), 3.0)
+HALF_WAY = torch.tensor(curriculum_width(0.5, CONFIG))
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def scene() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Views]:
 
 def test_the_loss_is_zero_at_the_truth(scene: tuple) -> None:
     points, pixels, image, views = scene
-    result = reprojection_loss(points, pixels, image, DEPTH, views, 0.5, CONFIG)
+    result = reprojection_loss(points, pixels, image, DEPTH, views, HALF_WAY, CONFIG)
     assert float(result.loss) < 1e-2
     assert result.valid.all()
     assert float(result.error_px.max()) < 1e-2
@@ -44,14 +45,14 @@ def test_the_loss_is_zero_at_the_truth(scene: tuple) -> None:
 def test_the_error_is_the_l1_norm_in_pixels(scene: tuple) -> None:
     points, pixels, image, views = scene
     moved = pixels + torch.tensor([3.0, -4.0])
-    error = reprojection_loss(points, moved, image, DEPTH, views, 0.5, CONFIG).error_px
+    error = reprojection_loss(points, moved, image, DEPTH, views, HALF_WAY, CONFIG).error_px
     torch.testing.assert_close(error, torch.full((90,), 7.0), atol=1e-2, rtol=0)
 
 
 def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_the_ray(scene: tuple) -> None:
     points, pixels, image, views = scene
-    wide = curriculum_width(0.5, CONFIG)
-    result = reprojection_loss(points, pixels + 20.0, image, DEPTH, views, 0.5, CONFIG)
+    wide = float(HALF_WAY)
+    result = reprojection_loss(points, pixels + 20.0, image, DEPTH, views, HALF_WAY, CONFIG)
     expected = wide * torch.tanh(torch.tensor(40.0 / wide))
     torch.testing.assert_close(result.loss, expected, atol=1e-2, rtol=0)
     # Behind the camera, on the ray at depth -2: 5 m short of the target at 3 m, each metre f / 3 px.
@@ -60,7 +61,7 @@ def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_th
         torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1)
     )
     behind = transform(T_map_camera[image], (-2.0 * ray)[:, None])[:, 0]
-    result = reprojection_loss(behind, pixels, image, DEPTH, views, 0.5, CONFIG)
+    result = reprojection_loss(behind, pixels, image, DEPTH, views, HALF_WAY, CONFIG)
     assert not result.valid.any()
     torch.testing.assert_close(
         result.loss, 5.0 * 500.0 / 3.0 * ray.abs().sum(-1).mean(), atol=1e-2, rtol=1e-4
@@ -69,22 +70,24 @@ def test_a_valid_error_pays_a_robust_price_and_an_invalid_one_its_distance_to_th
 
 def test_the_first_phase_pulls_everything_to_the_ray(scene: tuple) -> None:
     points, pixels, image, views = scene
-    config = replace(CONFIG, ray_share=0.2)
+    width_px = torch.tensor(curriculum_width(0.1, replace(CONFIG, ray_share=0.2)))
     T_map_camera = inverse(
         torch.cat([views.T_camera_map, torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]).repeat(3, 1, 1)], 1)
     )
     ray = (torch.cat([pixels, torch.ones(90, 1)], -1)[:, None] @ views.K_inverse[image].transpose(1, 2))[:, 0]
     there = transform(T_map_camera[image], (3.0 * ray)[:, None])[:, 0]
-    assert float(reprojection_loss(there, pixels, image, DEPTH, views, 0.1, config).loss) < 1e-2
-    assert float(reprojection_loss(points, pixels, image, DEPTH, views, 0.1, config).loss) > 10.0
+    assert float(reprojection_loss(there, pixels, image, DEPTH, views, width_px, CONFIG).loss) < 1e-2
+    assert float(reprojection_loss(points, pixels, image, DEPTH, views, width_px, CONFIG).loss) > 10.0
 
 
 def test_gradients_are_finite_wherever_a_prediction_lands(scene: tuple) -> None:
     _, pixels, image, views = scene
+    config = TrainingConfig()
     for scale in (0.0, 1e-6, 1.0, 1e4, 1e7):
         points = (scale * torch.randn(90, 3, generator=torch.Generator().manual_seed(2))).requires_grad_()
         for progress in (0.0, 0.5, 1.0):
-            loss = reprojection_loss(points, pixels, image, DEPTH, views, progress, TrainingConfig()).loss
+            width_px = torch.tensor(curriculum_width(progress, config))
+            loss = reprojection_loss(points, pixels, image, DEPTH, views, width_px, config).loss
             (gradient,) = torch.autograd.grad(loss, points)
             assert torch.isfinite(loss) and torch.isfinite(gradient).all()
 
