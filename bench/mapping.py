@@ -50,11 +50,13 @@ SHARE_OF_FINAL = 0.9
 def bench_step(options: argparse.Namespace) -> dict[str, Any]:
     """Compare the training step with a plain implementation of the same step, in turns."""
     result = compare(options.device, options.threads, options.steps, options.rounds)
-    print_table(("step", "ms", "steps/s"), [(n, f"{ms:.1f}", f"{1e3 / ms:.0f}") for n, ms in result.items()])
-    if "plain" in result:
-        result["times_faster"] = result["plain"] / result["ace_ros"]
-        threads = options.threads or torch.get_num_threads()
-        print(f"\n{result['times_faster']:.1f} times faster, {threads} threads")
+    rows = [(kind, f"{result[kind]:.2f}", f"{1e3 / result[kind]:.0f}") for kind in ("plain", "ace_ros")]
+    print_table(("step", "ms", "steps/s"), rows)
+    result["times_faster"] = result["plain"] / result["ace_ros"]
+    print(
+        f"\n{result['times_faster']:.1f} times faster, at {100 * result['share_of_products']:.0f} % of the "
+        f"{1e-12 * result['products_per_second']:.2f} Tflop/s that large products reach"
+    )
     return result
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training step beside a plain implementation of the same step, each in a process of its own.
 
-`python bench/mapping.py step` runs this file in turns with `plain` and `ace_ros`. The plain one has what
-torch does by default, the other the process settings of `ace_ros map` (ace_ros/process.py).
+`python bench/mapping.py step` runs this file in turns with `plain` and `ace_ros`, and with `products`, which
+says how fast large matrices are multiplied. The plain one has what torch does by default, the others the
+process settings of `ace_ros map` (ace_ros/process.py).
 """
 
 from __future__ import annotations
@@ -14,22 +15,27 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import defaultdict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from ace_ros.config import TrainingConfig, training_preset
+from ace_ros.config import training_preset
 from ace_ros.network.head import Head
 from ace_ros.network.loss import Views, curriculum_width
-from ace_ros.network.precision import choose_device
+from ace_ros.network.precision import choose_device, layer_type
 from ace_ros.process import keep_memory, wait_briefly
 from ace_ros.training.buffer import FeatureBuffer
 from ace_ros.training.fitting import Fitter
 from ace_ros.training.optimizer import COEFFICIENTS, ROUNDS
 from ace_ros.training.progress import Reporter
 from ace_ros.training.schedule import LEARNING, Clock, one_cycle
+from ace_ros.training.step import TrainingStep
+
+KINDS = ("plain", "ace_ros", "products")
 
 
 class PlainHead(nn.Module):
@@ -61,11 +67,10 @@ class PlainHead(nn.Module):
         return xyzh[:, :3] / h
 
 
-def plain_training(
-    head: Head, buffer: FeatureBuffer, views: Views, radius_m: float, config: TrainingConfig, steps: int
-) -> float:
+def plain_training(fitter: Fitter, steps: int) -> float:
     """Return the seconds that steps of a straightforward implementation take, and check nothing else."""
-    plain = PlainHead(head)
+    buffer, views, radius_m, config = fitter.buffer, fitter.views, fitter.radius_m, fitter.config
+    plain, device = PlainHead(fitter.head), fitter.device
     image = buffer.image.long()
     pose, K, K_inverse = views.T_camera_map[image], views.K[image], views.K_inverse[image]
     hidden = [p for p in plain.parameters() if p.dim() == 4 and p.shape[0] == p.shape[1]]
@@ -75,7 +80,7 @@ def plain_training(
     generator = torch.Generator().manual_seed(config.seed)
     began = time.perf_counter()
     for step in range(steps):
-        rows = torch.randint(len(buffer), (config.batch,), generator=generator)
+        rows = torch.randint(len(buffer), (config.batch,), generator=generator).to(device)
         progress = step / steps
         points = radius_m * plain(buffer.features[rows].float())
         T = pose[rows]
@@ -87,7 +92,7 @@ def plain_training(
         depth_m = buffer.depth_m[rows, None]
         to_ray = K[rows, 0, 0] / depth_m[:, 0] * (in_camera - depth_m * ray).abs().sum(1)
         width = curriculum_width(progress, config)
-        loss = (torch.where(valid, width * torch.tanh(error / width), to_ray)).mean()
+        loss = (torch.where(valid, width * torch.tanh(error / width), to_ray) if width else to_ray).mean()
         loss.item()
         plain.zero_grad()
         loss.backward()
@@ -104,19 +109,15 @@ def plain_training(
                     A = X @ X.T
                     X = COEFFICIENTS[0] * X + (COEFFICIENTS[1] * A + COEFFICIENTS[2] * A @ A) @ X
                 h.sub_(config.hidden_learning_rate * rate * X[:, :, None, None])
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - began
 
 
-def own_training(
-    head: Head, buffer: FeatureBuffer, views: Views, radius_m: float, config: TrainingConfig, steps: int
-) -> float:
+def own_training(fitter: Fitter, steps: int) -> float:
     """Return the seconds that steps of this project's training take."""
-    device = buffer.features.device
     clock = Clock(steps, 1e9)
-    fitter = Fitter(head, buffer, views, radius_m, config, Reporter(lambda progress: None, None))
-    fitter.fit(torch.arange(len(buffer), device=device), LEARNING, clock)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    fitter.fit(torch.arange(len(fitter.buffer), device=fitter.device), LEARNING, clock)
     return clock.elapsed_s
 
 
@@ -137,43 +138,69 @@ def random_buffer(
     return buffer, Views(*(x.contiguous().to(device) for x in (T, K, torch.linalg.inv(K))))
 
 
+def products_of(fitter: Fitter) -> int:
+    """Return the multiplications and additions in the matrix products of a step."""
+    step = TrainingStep(fitter.head, fitter.loss, fitter.config)
+    rows = torch.arange(fitter.config.batch, device=fitter.device)
+    with FlopCounterMode(display=False) as counter:
+        step(fitter.inputs(rows, 0.5, 0.0))
+    return int(counter.get_total_flops())
+
+
+def products_per_second(device: torch.device, size: int) -> float:
+    """Return how many multiplications and additions a second large square products reach on a device."""
+    a = torch.randn(size, size, device=device).to(layer_type(device))
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        (a @ a)[0, 0].item()
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * size**3 / min(seconds)
+
+
 def compare(device: str, threads: int, steps: int, rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of a step of each kind; on a GPU the plain one is left out."""
+    """Return the median milliseconds of a step of each kind, and ours as a share of what products reach."""
     own = dict(os.environ)
     wait_briefly(own)
-    environments = {"plain": dict(os.environ), "ace_ros": own}
-    if choose_device(device).type != "cpu":
-        del environments["plain"]
-    times: dict[str, list[float]] = {kind: [] for kind in environments}
+    results: dict[str, list[dict[str, float]]] = defaultdict(list)
     for _ in range(rounds):
-        for kind, environment in environments.items():
+        for kind in KINDS:
             command = [sys.executable, __file__, kind, "--device", device]
             command += ["--threads", str(threads), "--steps", str(steps)]
+            environment = dict(os.environ) if kind == "plain" else own
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-            times[kind].append(json.loads(done.stdout.splitlines()[-1])["ms"])
-    return {kind: statistics.median(ms) for kind, ms in times.items()}
+            results[kind].append(json.loads(done.stdout.splitlines()[-1]))
+    plain, ours = (statistics.median(r["ms"] for r in results[kind]) for kind in ("plain", "ace_ros"))
+    reached = statistics.median(r["per_second"] for r in results["products"])
+    share = results["ace_ros"][0]["products"] / (1e-3 * ours) / reached
+    return {"plain": plain, "ace_ros": ours, "products_per_second": reached, "share_of_products": share}
 
 
 def main() -> None:
     """Time one kind of step in this process; the first steps do not count."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=("plain", "ace_ros"))
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    if options.kind == "ace_ros":
-        keep_memory()
-    train = {"plain": plain_training, "ace_ros": own_training}[options.kind]
     device, config = choose_device(options.device), training_preset("standard")
+    if options.kind != "plain":
+        keep_memory()
+    if options.kind == "products":
+        size = 8192 if device.type == "cuda" else 1024
+        print(json.dumps({"per_second": products_per_second(device, size)}))
+        return
     buffer, views = random_buffer(200_000, 128, 64, device)
     torch.manual_seed(0)
     head = Head(128, config.head_width, config.head_blocks).to(device)
+    fitter = Fitter(head, buffer, views, 3.0, config, Reporter(lambda progress: None, None))
+    train = {"plain": plain_training, "ace_ros": own_training}[options.kind]
     for steps in (20, options.steps):
-        seconds = train(head, buffer, views, 3.0, config, steps)
-    print(json.dumps({"kind": options.kind, "ms": 1e3 * seconds / options.steps}))
+        seconds = train(fitter, steps)
+    print(json.dumps({"ms": 1e3 * seconds / options.steps, "products": products_of(fitter)}))
 
 
 if __name__ == "__main__":
