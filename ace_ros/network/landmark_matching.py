@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ace_ros.network.landmarks import MIN_SIMILARITY, Landmarks
+from ace_ros.network.peaks import best_cells
 from ace_ros.network.precision import layer_type
 
 MATCHED = 2048  # landmarks of a chunk; more find hardly more
@@ -22,10 +23,9 @@ def match_landmarks(landmarks: Landmarks, cells: Tensor) -> tuple[Tensor, Tensor
 
     `cells` (h, w, C) are features of unit length. A match is the most similar one in both directions.
     """
-    wanted = _unit(landmarks, MATCHED)
-    similarity = _similarity(cells.flatten(0, 1), wanted)  # (hw, L)
-    best, cell = similarity.max(0)
-    mutual = similarity.argmax(1)[cell] == torch.arange(len(wanted), device=cells.device)
+    h, w = cells.shape[:2]
+    similarity = _similarity(_unit(landmarks, MATCHED), cells.flatten(0, 1))  # (L, hw)
+    best, cell, mutual = best_cells(similarity.view(-1, h, w))
     number = (mutual & (best > MIN_SIMILARITY)).nonzero()[:, 0]
     return number, cell[number]
 
@@ -48,6 +48,7 @@ def _unit(landmarks: Landmarks, count: int) -> Tensor:
     return F.normalize(landmarks.features[:count].float(), dim=-1)
 
 
-def _similarity(cells: Tensor, wanted: Tensor) -> Tensor:
-    fast = layer_type(cells.device)
-    return cells.to(fast) @ wanted.to(fast).T
+def _similarity(these: Tensor, those: Tensor) -> Tensor:
+    """Return the similarity (n, m) of unit features (n, C) and (m, C)."""
+    fast = layer_type(these.device)
+    return these.to(fast) @ those.to(fast).T

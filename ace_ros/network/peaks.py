@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a peak lies between the cells of a map of similarities."""
+"""Where in a map of similarities the largest is, and where its peak lies between the cells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,24 @@ import torch
 from torch import Tensor
 
 MAX_SHIFT = 0.6  # cells; the largest of nine neighbours has its peak within half a cell, mostly
+
+
+def best_cells(similarity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where n things are in an image, of how similar (n, h, w) each of its cells is to them.
+
+    The largest similarity (n,) of each; its cell (n,), numbered row after row; and whether (n,) no other
+    one is more similar to that cell.
+    """
+    # On a CPU `amax` takes a fifth of the time of `max`, which says where it is, too: so rows come first.
+    of_rows = similarity.amax(2)
+    best, row = of_rows.max(1)
+    index = torch.arange(len(similarity), device=similarity.device)
+    cell = row * similarity.shape[2] + similarity[index, row].argmax(1)
+    mutual = best == similarity.amax(0).flatten()[cell]
+    # Of several that are equally similar to a cell, as rounded numbers often are, the first has it.
+    first = index.new_full((similarity[0].numel(),), len(index))
+    first.scatter_reduce_(0, cell[mutual], index[mutual], "amin")
+    return best, cell, mutual & (first[cell] == index)
 
 
 def peak_shift(around: Tensor) -> Tensor:

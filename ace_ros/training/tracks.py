@@ -16,7 +16,7 @@ from ace_ros.data.scene import Frame, read_grey
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.network.input import network_size, resize_image
-from ace_ros.network.peaks import peak_shift
+from ace_ros.network.peaks import best_cells, peak_shift
 from ace_ros.network.precision import autocast
 
 TRACKS = 256  # points followed from an image
@@ -155,9 +155,7 @@ def _match(anchors: Tensor, other: ImageFeatures) -> Tensor:
     h, w = other.features.shape[1:]
     with autocast(anchors.device):
         similarity = (anchors.float() @ other.features.flatten(1).float()).float()  # (A, h * w)
-    best, cell = similarity.max(1)
-    index = torch.arange(len(anchors), device=anchors.device)
-    mutual = similarity.argmax(0)[cell] == index
+    best, cell, mutual = best_cells(similarity.view(-1, h, w))
     inside = (cell % w > 0) & (cell % w < w - 1) & (cell // w > 0) & (cell // w < h - 1)
     cell = torch.where(inside, cell, w + 1)
     near = cell[:, None] + torch.tensor([-w - 1, -w, -w + 1, -1, 0, 1, w - 1, w, w + 1], device=cell.device)

@@ -50,6 +50,28 @@ def test_weak_directions_learn_as_fast_as_strong_ones() -> None:
     assert error_of_weak_rows(torch.optim.SGD, 0.4) > 0.5  # the largest rate that is stable
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_matrix_has_a_new_direction_in_every_second_step(count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    weights = [torch.nn.Parameter(torch.zeros(16, 16)) for _ in range(count)]
+    muon = Muon(weights, lr=1.0, momentum=0.0)
+    steps, gradients = [], []
+    for _ in range(5):
+        gradients.append(torch.randn(count, 16, 16, generator=generator))
+        before = torch.stack(weights).detach().clone()
+        for weight, gradient in zip(weights, gradients[-1], strict=True):
+            weight.grad = gradient
+        muon.step()
+        steps.append(before - torch.stack(weights).detach())
+    for number in range(1, 5):
+        for matrix in range(count):
+            new, old = (orthogonalised(gradients[n][matrix, None])[0] for n in (number, number - 1))
+            step = steps[number][matrix]
+            is_new = torch.allclose(step, new, atol=1e-5)
+            assert is_new != torch.allclose(step, old, atol=1e-5)
+            assert is_new or torch.allclose(steps[number - 1][matrix], old, atol=1e-5)
+
+
 def test_matrices_of_several_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="one shape expected"):
         Muon([torch.zeros(2, 2), torch.zeros(3, 3)], lr=0.1)
