@@ -225,7 +225,7 @@ DATASETS = ("7scenes", "12scenes", "cambridge", "colmap", "nerf", "tum")
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "steps": 5000,
-        "time_budget_s": 30.0,
+        "time_budget_s": 20.0,
         "views_per_image": 8,
         "max_views": 240,
         "landmark_images": 64,

@@ -36,6 +36,7 @@ from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.precision import choose_device
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.training.buffer import fill_buffer
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.memory import peak_memory_mb
 from ace_ros.training.survey import Survey
 from ace_ros.training.trainer import train_map
@@ -140,8 +141,9 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 
         began = time.perf_counter()
         device, encoder = choose_device(options.device), load_encoder(config.encoder)
-        Survey(tuple(frames), encoder, config, device)
-        buffer = fill_buffer(tuple(frames), encoder, config, device, on_view)
+        images = EncodedImages(tuple(frames), encoder, device)
+        Survey(images, config)
+        buffer = fill_buffer(images, config, on_view)
     return {
         "images": options.images[0],
         "views": done[0],

@@ -3,34 +3,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ace_ros.config import TrainingConfig
-from ace_ros.data.scene import Frame, read_grey
 from ace_ros.network.encoder import cell_centres
-from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.input import network_size, resize_image
-from ace_ros.network.precision import autocast
-from ace_ros.process import usable_cores
+from ace_ros.training.encoded_images import EncodedImages
+from ace_ros.training.in_threads import in_threads
 from ace_ros.training.memory import buffer_room
 from ace_ros.training.plane_sweep import DepthMap, SweptImage, sweep_depths, swept_images
 from ace_ros.training.recorded_depth import recorded_depths
 from ace_ros.training.views import View, plain_view, random_view
-
-Item = TypeVar("Item")
-
-MAX_READERS = 8  # threads that decode and warp images for a GPU
-CACHED_IMAGES = 16  # as large as the encoder sees them
 
 
 @dataclass(frozen=True)
@@ -97,45 +84,44 @@ def view_count(images: int, config: TrainingConfig) -> int:
 
 
 def fill_buffer(
-    frames: tuple[Frame, ...],
-    encoder: LoadedEncoder,
+    images: EncodedImages,
     config: TrainingConfig,
-    device: torch.device,
     on_view: Callable[[int, int], None] = lambda done, total: None,
 ) -> FeatureBuffer:
-    """Encode augmented views of all frames and keep an equal number of features of each view.
+    """Encode augmented views of all images and keep an equal number of features of each view.
 
     The first view of every image is the image itself, as localization will see it. `on_view` is
     called with (work done, work in all). Raises SceneError when an image cannot be read.
     """
-    extractor = _Extractor(frames, encoder, config, device)
-    views, recorded = view_count(len(frames), config), [None] * len(frames)
-    reads = len(frames) if config.use_depth else 0
+    views, recorded = view_count(len(images), config), [None] * len(images)
+    stride, channels, device = images.card.stride, images.card.channels, images.device
+    reads = len(images) if config.use_depth else 0
     total = reads + len(swept_images(recorded)) + views
     if config.use_depth:
-        recorded = recorded_depths(frames, extractor.stride, config, lambda done: on_view(done, total))
+        recorded = recorded_depths(images.frames, stride, config, lambda done: on_view(done, total))
     unswept = total - views - len(swept_images(recorded))
-    channels = encoder.card.channels
     place, capacity = buffer_room(config.buffer_features, bytes_per_feature(channels), device)
     per_view = max(1, capacity // views)
+
+    def swept(index: int) -> SweptImage:
+        pose, camera = images.frames[index].T_map_camera, images.cameras[index].to(device)
+        return SweptImage(images.features(index).unit, camera, pose)
+
     depths = sweep_depths(
-        torch.stack([f.T_map_camera for f in frames]),
-        extractor.swept_image,
-        extractor.stride,
+        images.T_map_camera,
+        swept,
+        stride,
         config.ray_depth_m,
+        device,
         lambda done: on_view(unswept + done, total),
         recorded,
     )
+    sampler = _Sampler(images, config, per_view, depths)
     buffer, used = FeatureBuffer.empty(per_view * views, channels, place), 0
-
-    def draw(index: int) -> _Sample:
-        return extractor.sample(index, per_view, depths[index % len(frames)])
-
     # All views of a frame one after the other, so that it is decoded once.
-    order = sorted(range(views), key=lambda index: index % len(frames))
-    for done, sample in enumerate(_read_ahead(draw, order, _readers(device)), 1):
-        columns = (extractor.features(sample.view).flatten(1).T[sample.cells.to(device)], *sample.columns)
-        rows = slice(used, used + len(sample.cells))
+    order = sorted(range(views), key=lambda index: index % len(images))
+    for done, columns in enumerate(in_threads(sampler.columns, order, device), 1):
+        rows = slice(used, used + len(columns[0]))
         for column, values in zip(buffer.columns(), columns, strict=True):
             column[rows] = values
         used = rows.stop
@@ -143,80 +129,36 @@ def fill_buffer(
     return FeatureBuffer(*(column[:used] for column in buffer.columns()))
 
 
-def _readers(device: torch.device) -> int:
-    """Return how many threads keep a device busy with views; a CPU that encodes has few to spare."""
-    return 1 if device.type == "cpu" else max(1, min(MAX_READERS, usable_cores() - 1))
-
-
-def _read_ahead(read: Callable[[int], Item], indices: Sequence[int], readers: int) -> Iterator[Item]:
-    """Yield what `read` returns for indices, in their order; threads read while the caller works."""
-    with ThreadPoolExecutor(readers) as pool:
-        coming: deque[Future[Item]] = deque()
-        for index in indices:
-            coming.append(pool.submit(read, index))
-            if len(coming) > 2 * readers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-
-
-class _Sample(NamedTuple):
-    """A view (H, W) float32, some of its cells (n,), and all columns of the buffer but their features."""
-
-    view: Tensor
-    cells: Tensor
-    columns: tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class _Extractor:
-    """Makes views of frames, and features of views."""
+class _Sampler:
+    """Makes views of images and takes some of their features."""
 
     def __init__(
-        self,
-        frames: tuple[Frame, ...],
-        encoder: LoadedEncoder,
-        config: TrainingConfig,
-        device: torch.device,
+        self, images: EncodedImages, config: TrainingConfig, per_view: int, depths: list[DepthMap]
     ) -> None:
-        self.stride = encoder.card.stride
-        self._frames, self._config, self._device = frames, config, device
-        self._encoder = encoder.module.to(device, memory_format=torch.channels_last)
-        self._cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
-        self._image = lru_cache(CACHED_IMAGES)(self._read_image)
+        self._images, self._config, self._per_view, self._depths = images, config, per_view, depths
 
-    def _read_image(self, frame: int) -> np.ndarray:
-        image = read_grey(self._frames[frame].image_path)
-        return resize_image(image, network_size(image.shape[1], image.shape[0]))
+    def columns(self, index: int) -> tuple[Tensor, ...]:
+        """Return the buffer's columns for some random cells of a view.
 
-    def view(self, index: int) -> View:
-        """Return the plain view of each frame, then augmented ones, frame after frame."""
-        image = self._image(index % len(self._frames))
-        if index < len(self._frames):
-            return plain_view(image, self.stride)
-        rng = np.random.default_rng([self._config.seed, index])
-        return random_view(image, self.stride, self._config, rng)
+        The first views are the images as they are, one after the other; then come augmented ones.
+        """
+        images, stride, count = self._images, self._images.card.stride, len(self._images)
+        frame = index % count
+        if index < count:
+            view, known = plain_view(images.image(frame), stride), images.features(frame)
+            features = known.unit.float() * known.length
+        else:
+            rng = np.random.default_rng([self._config.seed, index])
+            view = random_view(images.image(frame), stride, self._config, rng)
+            features = images.encode(torch.from_numpy(view.grey))
+        cells, *columns = self._sampled(view, index)
+        return features.flatten(1).T[cells.to(features.device)], *columns
 
-    def features(self, grey: Tensor) -> Tensor:
-        """Return the features (C, h, w) of a grey view (H, W)."""
-        batch = grey[None, None].to(self._device).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), autocast(self._device):
-            features: Tensor = self._encoder(batch)[0]
-        return features
-
-    def swept_image(self, index: int) -> SweptImage:
-        """Return what the plane sweep needs of a frame."""
-        features = self.features(torch.from_numpy(self.view(index).grey))
-        unit = F.normalize(features.float(), dim=0).half()
-        camera = self._cameras[index].to(self._device)
-        return SweptImage(unit, camera, self._frames[index].T_map_camera)
-
-    def sample(self, index: int, count: int, depths: DepthMap) -> _Sample:
-        """Return up to `count` random cells of a view."""
-        view = self.view(index)
-        frame = index % len(self._frames)
-        camera = self._cameras[frame]
-        grey = torch.from_numpy(view.grey)
-        centres = cell_centres(*grey.shape, self.stride)  # (hw, 2) in the view
+    def _sampled(self, view: View, index: int) -> tuple[Tensor, ...]:
+        """Return random cells (n,) of a view, and the buffer's columns for them but their features."""
+        frame = index % len(self._images)
+        camera, grey = self._images.cameras[frame], torch.from_numpy(view.grey)
+        centres = cell_centres(*grey.shape, self._images.card.stride)  # (hw, 2) in the view
         to_image = torch.from_numpy(view.to_image).float()
         in_image = centres @ to_image[:, :2].T + to_image[:, 2]
         limit = torch.tensor([camera.size[0] - 1.0, camera.size[1] - 1.0])
@@ -224,12 +166,12 @@ class _Extractor:
         usable = ((in_image >= 0) & (in_image <= limit)).all(-1) & torch.isfinite(undistorted).all(-1)
         cells = usable.nonzero()[:, 0]
         generator = torch.Generator().manual_seed(self._config.seed + index)
-        cells = cells[torch.randperm(len(cells), generator=generator)[:count]]
+        cells = cells[torch.randperm(len(cells), generator=generator)[: self._per_view]]
         rounded = centres[cells].round().long()
-        columns = (
+        return (
+            cells,
             undistorted[cells],
             torch.full((len(cells),), frame, dtype=torch.int32),
             (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
-            depths.at(in_image[cells]),
+            self._depths[frame].at(in_image[cells]),
         )
-        return _Sample(grey, cells, columns)

@@ -28,6 +28,7 @@ from ace_ros.network.precision import choose_device
 from ace_ros.network.signature import MAX_VIEWS, medoids
 from ace_ros.process import keep_memory, limit_threads, usable_cores
 from ace_ros.scene_map import SUFFIX, SceneMap
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.grade import joined_grade
 from ace_ros.training.pose_refinement import RefinedPoses, refine_poses
 from ace_ros.training.prepared import prepared_path
@@ -152,10 +153,8 @@ def _refined(
     limit_threads(threads)
     reporter = Reporter(on_progress, None)
     reporter.enter(REFINE)
-    encoder = load_encoder(config.encoder)
-    return refine_poses(
-        scene.frames, encoder, choose_device(device), config.refine_focal, reporter.on_item
-    )
+    images = EncodedImages(scene.frames, load_encoder(config.encoder), choose_device(device))
+    return refine_poses(images, config.refine_focal, reporter.on_item)
 
 
 def _run(jobs: Sequence[ChunkJob], ray_address: str, on_progress: OnProgress) -> dict[int, str]:

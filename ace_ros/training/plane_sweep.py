@@ -12,9 +12,8 @@ sweep would find.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from torch.nn import functional as F
 
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import inverse
-from ace_ros.network.precision import autocast
+from ace_ros.training.in_threads import in_threads
 
 CANDIDATES = 64  # depths, uniform in their inverse
 NEAREST = 0.7  # smallest depth, in baselines of the farthest neighbour
@@ -43,7 +42,6 @@ MIN_BASELINE_M = 1e-6
 MAX_SWEPT = 250  # images; what the others show was mostly seen by these
 RECORDED_ENOUGH = 0.9  # share of the cells; where more have recorded depth, an image is not swept
 MAX_CONTRADICTION = 1.25  # of swept and recorded depths, in the median; beyond it the sweep met nothing
-MAX_CACHED = 128  # images whose features are kept; neighbours are mostly recorded one after the other
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,7 @@ def sweep_depths(
     image_of: Callable[[int], SweptImage],
     stride: int,
     fallback_m: float,
+    device: torch.device,
     on_image: Callable[[int], None] = lambda done: None,
     recorded: Sequence[Tensor | None] = (),
 ) -> list[DepthMap]:
@@ -85,20 +84,19 @@ def sweep_depths(
     are. Where nothing is recorded and nothing matches, depths are filled in from around; an image
     that no other one overlaps has the median of the scene, and a scene without any match
     `fallback_m`. Of more than MAX_SWEPT images some are left out; they have the map of the nearest
-    one that was not. `on_image` is called with the images swept.
+    one that was not. Several threads call `image_of`, whose features are on `device`; `on_image` is
+    called with the images swept.
     """
     recorded = recorded or [None] * len(T_map_camera)
     swept = swept_images(recorded)
-    sweeper = _Sweeper(T_map_camera, lru_cache(MAX_CACHED)(image_of), stride)
+    sweeper = _Sweeper(T_map_camera, image_of, stride, device)
     sweeper.choose_ranks(swept[:: max(1, len(swept) // PROBED)])
     maps = {i: _recorded_map(d, stride) for i, d in enumerate(recorded) if d is not None and (d > 0).any()}
     known = [d[d > 0] for d in recorded if d is not None]
-    for done, index in enumerate(swept):
-        found = sweeper.sweep(index)
-        if found is not None and found.sure.any():
-            depth = sweeper.refine(index, found)
-            maps[index] = _swept_map(depth, found.sure, recorded[index], stride)
-            known.append(depth[found.sure].cpu())
+    for done, (index, found) in enumerate(zip(swept, sweeper.depths(swept), strict=True)):
+        if found is not None:
+            maps[index] = _swept_map(found.depth, found.sure, recorded[index], stride)
+            known.append(found.depth[found.sure].cpu())
         on_image(done + 1)
     median = float(torch.cat(known).median()) if maps else fallback_m
     default = DepthMap(torch.full((1, 1), median), stride)
@@ -149,18 +147,35 @@ class _Swept:
 class _Sweeper:
     """Sweeps images against their neighbours."""
 
-    def __init__(self, T_map_camera: Tensor, image_of: Callable[[int], SweptImage], stride: int) -> None:
-        self._T, self._image_of, self._stride = T_map_camera, image_of, stride
+    def __init__(
+        self,
+        T_map_camera: Tensor,
+        image_of: Callable[[int], SweptImage],
+        stride: int,
+        device: torch.device,
+    ) -> None:
+        self._T, self._image_of, self._stride, self._device = T_map_camera, image_of, stride, device
         self._factor = 1
 
     def choose_ranks(self, probed: Sequence[int]) -> None:
         """Take neighbours from so far away that depths can be told apart."""
         for factor in RANK_FACTORS:
             self._factor = factor
-            found = [f for f in map(self.sweep, probed) if f is not None and f.sure.any()]
+            swept = in_threads(self.sweep, probed, self._device)
+            found = [f for f in swept if f is not None and f.sure.any()]
             shares = [f.baseline / float(f.depth[f.sure].median()) for f in found]
             if not shares or sorted(shares)[len(shares) // 2] > MIN_BASELINE_SHARE:
                 return
+
+    def depths(self, indices: Sequence[int]) -> Iterator[_Swept | None]:
+        """Yield the depths of images, found more exactly; None if none of an image is sure."""
+        return in_threads(self._depths, indices, self._device)
+
+    def _depths(self, index: int) -> _Swept | None:
+        found = self.sweep(index)
+        if found is None or not found.sure.any():
+            return None
+        return replace(found, depth=self.refine(index, found))
 
     def sweep(self, index: int) -> _Swept | None:
         """Return the depths of an image; None if it has no neighbours."""
@@ -207,7 +222,7 @@ def _sweep(
     inverse_depth = torch.linspace(1.0 / FARTHEST, 1.0 / NEAREST, CANDIDATES, device=device) / baseline
     coarse = image.features[:, ::CELL_STEP, ::CELL_STEP]
     gh, gw = coarse.shape[1:]
-    anchors = coarse.flatten(1).T.float()  # (n, C)
+    anchors = coarse.flatten(1).T.float().contiguous()  # (n, C)
     rays = _rays(image.camera, gh, gw, stride, device)  # (n, 3)
     total = torch.zeros(CANDIDATES, gh * gw, device=device)
     count = torch.zeros_like(total)
@@ -216,10 +231,12 @@ def _sweep(
         h, w = other.features.shape[1:]
         x, y = cells.round().unbind(-1)
         seen = (x >= 0) & (x < w) & (y >= 0) & (y < h)  # false for NaN, which is behind the camera
-        with autocast(device):
-            similarity = (anchors @ other.features.flatten(1).float()).float()  # (n, h * w)
         nearest = torch.where(seen, y * w + x, 0.0).long()
-        total += torch.where(seen, similarity.gather(1, nearest.T).T, 0.0)
+        features = other.features.flatten(1).T.float().contiguous()
+        # Depth after depth, what is gathered stays in a processor's cache; a product with all cells
+        # takes eight times as long there.
+        similarity = torch.stack([torch.linalg.vecdot(features[row], anchors) for row in nearest])
+        total += torch.where(seen, similarity, 0.0)
         count += seen
     score = torch.where(count > 0, total / count.clamp(min=1), -1.0)
     best, choice = score.max(0)

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from ace_ros.data.scene import Frame
 from ace_ros.geometry.se3 import from_rotation_translation
-from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.input import network_size
 from ace_ros.pnp.solve import one_thread
 from ace_ros.training.bundle import (
     EXPLAINED_PX,
@@ -28,8 +26,9 @@ from ace_ros.training.bundle import (
     gauss_newton_step,
     without_gauge,
 )
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.odometry_prior import OdometryPrior
-from ace_ros.training.tracks import Tracks, encode_frame, find_tracks
+from ace_ros.training.tracks import Tracks, find_tracks
 
 logger = logging.getLogger(__name__)
 
@@ -76,31 +75,23 @@ class RefinedPoses:
 
 
 def refine_poses(
-    frames: tuple[Frame, ...],
-    encoder: LoadedEncoder,
-    device: torch.device,
+    images: EncodedImages,
     refine_focal: bool = False,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> RefinedPoses:
-    """Return refined poses of frames that were recorded one after the other.
+    """Return refined poses of images that were recorded one after the other.
 
     The map frame stays where it was: the mean of all corrections is nothing. The scale is that of
     the recording, because images cannot tell it. Raises SceneError when an image cannot be read.
     """
-    recorded = torch.stack([f.T_map_camera for f in frames])
-    encoder.module.to(device, memory_format=torch.channels_last)
-    work = 2 * len(frames)  # the adjustment takes about as long as the tracks
-    tracks = find_tracks(
-        recorded, lambda i: encode_frame(frames[i], encoder, device), lambda done, _: on_image(done, work)
-    )
-    cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
-    focal_px = torch.stack([c.matrix.diagonal()[:2].mean() for c in cameras])
+    work = 2 * len(images)  # the adjustment takes about as long as the tracks
+    tracks = find_tracks(images, lambda done, _: on_image(done, work))
 
     def on_round(share: float) -> None:
-        on_image(round((1.0 + share) * len(frames)), work)
+        on_image(round((1.0 + share) * len(images)), work)
 
     with one_thread(torch.device("cpu")):
-        return adjust(recorded, tracks, focal_px, refine_focal, on_round)
+        return adjust(images.T_map_camera, tracks, images.focal_px, refine_focal, on_round)
 
 
 def refinement_in_words(figures: dict[str, float]) -> str:

@@ -7,6 +7,7 @@ CHECK_EVERY = 0.02  # of the schedule between two looks at the held-out images
 EARLIEST = 0.3  # share of the schedule; before it the learning rate hides what is learned
 PATIENCE = 0.2  # share of the schedule without a gain
 GAIN = 0.005  # smallest gain in the share of inliers that counts
+LEARNED = 0.1  # share of inliers; with less, a slow processor has hardly begun, whatever it gains
 
 
 class Plateau:
@@ -29,4 +30,5 @@ class Plateau:
     @property
     def reached(self) -> bool:
         """Return whether the share has not grown for long enough."""
-        return self._last_at >= EARLIEST and self._last_at - self._best_at >= PATIENCE
+        waited = self._last_at >= EARLIEST and self._last_at - self._best_at >= PATIENCE
+        return waited and self._best >= LEARNED

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from ace_ros.config import TrainingConfig
-from ace_ros.data.scene import Frame
-from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.input import network_size
 from ace_ros.network.landmarks import Landmarks, no_landmarks, quantised
-from ace_ros.pnp.solve import one_thread
 from ace_ros.training.bundle import Bundle, State
+from ace_ros.training.encoded_images import EncodedImages
+from ace_ros.training.in_threads import in_threads
 from ace_ros.training.plane_sweep import PROBED, RANK_FACTORS
-from ace_ros.training.tracks import Tracks, encode_frame, find_tracks
+from ace_ros.training.tracks import Tracks, find_tracks
 
 WIDTH_PX = 4.0  # of the robust loss that triangulates
 AGREED_PX = 2.5  # largest error of a match that counts
@@ -27,7 +25,7 @@ ENOUGH_IMAGES = 3  # more would prefer what lies in the middle of the scene
 MIN_PARALLAX = 0.05  # longest baseline of them over the depth
 SPARE = 2.5  # tracks followed for every landmark wanted; a half to two thirds are good
 TRACKS = 64, 512  # of an image, at least and at most
-ROWS = 32  # images whose points are triangulated at a time
+ROWS = 16  # images whose points are triangulated at a time
 
 
 class Survey:
@@ -35,34 +33,22 @@ class Survey:
 
     def __init__(
         self,
-        frames: tuple[Frame, ...],
-        encoder: LoadedEncoder,
+        images: EncodedImages,
         config: TrainingConfig,
-        device: torch.device,
         on_image: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Match images of frames whose poses are known. Raises SceneError when one cannot be read."""
+        """Match images whose poses are known. Raises SceneError when one cannot be read."""
         self._config = config
         self._tracks: Tracks | None = None
-        self._T = torch.stack([f.T_map_camera for f in frames])
-        cameras = [f.camera.resize(*network_size(*f.camera.size)) for f in frames]
-        self._focal_px = torch.stack([c.matrix.diagonal()[:2].mean() for c in cameras])
+        self._T, self._focal_px = images.T_map_camera, images.focal_px
         if not config.landmarks:
             return
-        encoder.module.to(device, memory_format=torch.channels_last)
-        count = min(len(frames), config.landmark_images)
+        count = min(len(images), config.landmark_images)
         per_image = round(min(max(SPARE * config.landmarks / count, TRACKS[0]), TRACKS[1]))
 
-        def tracks_of(images: int, factor: int, on_image: Callable[[int, int], None]) -> Tracks:
-            chosen = torch.linspace(0, len(frames) - 1, images).round().long()
-            return find_tracks(
-                self._T,
-                lambda i: encode_frame(frames[i], encoder, device),
-                on_image,
-                chosen,
-                per_image,
-                factor,
-            )
+        def tracks_of(some: int, factor: int, on_image: Callable[[int, int], None]) -> Tracks:
+            chosen = torch.linspace(0, len(images) - 1, some).round().long()
+            return find_tracks(images, on_image, chosen, per_image, factor)
 
         factor = self._rank_factor(lambda factor: tracks_of(min(count, PROBED), factor, lambda *_: None))
         self._tracks = tracks_of(count, factor, on_image)
@@ -94,9 +80,12 @@ class Survey:
 
     def _triangulated(self, tracks: Tracks, centre: Tensor) -> Points:
         state = State(self._T[:, :3, :3], self._T[:, :3, 3] - centre, 0.0)
-        with one_thread(torch.device("cpu")):
-            rows = torch.arange(len(tracks.images)).split(ROWS)
-            parts = [_points_of(tracks, self._focal_px, part, state) for part in rows]
+        rows = torch.arange(len(tracks.images)).split(ROWS)
+
+        def points_of(part: int) -> Points:
+            return _points_of(tracks, self._focal_px, rows[part], state)
+
+        parts = in_threads(points_of, range(len(rows)), torch.device("cpu"))
         return Points(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 

@@ -6,31 +6,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ace_ros.data.scene import Frame, read_grey
-from ace_ros.network.encoder import cell_centres
-from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.input import network_size, resize_image
 from ace_ros.network.peaks import best_cells, peak_shift
 from ace_ros.network.precision import autocast
+from ace_ros.training.encoded_images import EncodedImages
+from ace_ros.training.in_threads import in_threads
 
 TRACKS = 256  # points followed from an image
-CELL_STEP = 2  # every second feature cell each way may begin a track
+CELL_STEP = 2  # every second feature cell each way, and of these one in two, may begin a track
 NEIGHBOUR_RANKS = (1, 2, 4, 8)  # by distance, once among images of another visit and once among all
 REVISIT = 4.0  # images are of another visit if the way between them is so many times their distance
 MAX_TURN_DEG = 50.0  # between the viewing directions of neighbours
 MIN_DISTANCE_M = 1e-6
 MIN_SIMILARITY = 0.6  # cosine
-MAX_CACHED = 128  # images whose features are kept
 
 
-@dataclass(frozen=True)
-class ImageFeatures:
+class ImageFeatures(NamedTuple):
     """Features (C, h, w) of unit length, half precision, and the rays (h * w, 2) of their cells.
 
     Rays are float32 x and y on the plane z = 1, NaN where the camera has none.
@@ -58,42 +54,36 @@ class Tracks:
     features: Tensor
 
 
-def encode_frame(frame: Frame, encoder: LoadedEncoder, device: torch.device) -> ImageFeatures:
-    """Return the features of a mapping image as localization would see it. Raises SceneError."""
-    size = network_size(*frame.camera.size)
-    stride = encoder.card.stride
-    image = resize_image(read_grey(frame.image_path), size)
-    height, width = (n // stride * stride for n in image.shape)
-    grey = torch.from_numpy(image[:height, :width])[None, None].to(device).float() / 255.0
-    with torch.no_grad(), autocast(device):
-        features = encoder.module(grey.contiguous(memory_format=torch.channels_last))[0]
-    rays = frame.camera.resize(*size).unproject(cell_centres(height, width, stride))
-    return ImageFeatures(F.normalize(features.float(), dim=0).half(), rays.to(device))
-
-
 def find_tracks(
-    T_map_camera: Tensor,
-    image_of: Callable[[int], ImageFeatures],
+    images: EncodedImages,
     on_image: Callable[[int, int], None] = lambda done, total: None,
-    images: Tensor | None = None,
+    chosen: Tensor | None = None,
     count: int = TRACKS,
     rank_factor: int = 1,
 ) -> Tracks:
-    """Return `count` tracks each, on the CPU, of images whose poses (I, 4, 4) are roughly known.
+    """Return `count` tracks each, on the CPU, of images whose poses are roughly known.
 
     Matches are the most similar cells of two images in both directions, the position in the
-    neighbour by a quadratic between its cells. The poses only choose the neighbours. `images` (J,)
+    neighbour by a quadratic between its cells. The poses only choose the neighbours. `chosen` (J,)
     are those whose points are followed, all by default; for `rank_factor` see `choose_neighbours`.
+    Raises SceneError when an image cannot be read.
     """
-    images = torch.arange(len(T_map_camera)) if images is None else images
-    neighbours = choose_neighbours(T_map_camera, images, rank_factor)
-    features = lru_cache(MAX_CACHED)(image_of)
+    chosen = torch.arange(len(images)) if chosen is None else chosen
+    neighbours = choose_neighbours(images.T_map_camera, chosen, rank_factor)
+
+    def seen_in(index: int) -> ImageFeatures:
+        return ImageFeatures(images.features(index).unit, images.rays(index))
+
+    def tracks_of(place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        index = int(chosen[place])
+        others = [seen_in(j) if j >= 0 else None for j in neighbours[place].tolist()]
+        return _tracks_of(seen_in(index), others, index, count)
+
     columns = []
-    for done, (i, row) in enumerate(zip(images.tolist(), neighbours.tolist(), strict=True)):
-        others = [features(j) if j >= 0 else None for j in row]
-        columns.append(_tracks_of(features(i), others, i, count))
-        on_image(done + 1, len(images))
-    return Tracks(images, neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
+    for row in in_threads(tracks_of, range(len(chosen)), images.device):
+        columns.append(row)
+        on_image(len(columns), len(chosen))
+    return Tracks(chosen, neighbours.clamp(min=0), *(torch.stack(c) for c in zip(*columns, strict=True)))
 
 
 def choose_neighbours(T_map_camera: Tensor, images: Tensor, rank_factor: int = 1) -> Tensor:
@@ -129,7 +119,8 @@ def _tracks_of(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return rays, seen, found and features of one image: of random cells those with most matches."""
     h, w = image.features.shape[1:]
-    cells = torch.arange(h * w).view(h, w)[::CELL_STEP, ::CELL_STEP].flatten()
+    y, x = torch.meshgrid(torch.arange(0, h, CELL_STEP), torch.arange(0, w, CELL_STEP), indexing="ij")
+    cells = (y * w + x)[(y + x) % (2 * CELL_STEP) == 0]  # as on a chessboard
     cells = cells[torch.isfinite(image.rays[cells].cpu()).all(-1)]
     anchors = image.features.flatten(1).T[cells.to(image.features.device)]
     seen = torch.full((len(cells), len(others), 2), math.nan, dtype=torch.float64)

@@ -25,6 +25,7 @@ from ace_ros.network.signature import place_signature
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.fitting import Fitter
 from ace_ros.training.grade import Grade, grade
@@ -140,43 +141,46 @@ class _Job:
         """Refine the poses if asked; fill the buffer, or take it from where an earlier training kept it."""
         # The key of kept features is of the recorded poses: refined ones may differ in rounding.
         key = fingerprint(self._scene.frames, self._encoder.content_hash, self._config) if kept else ""
-        self._scene = self._refined(self._scene)
-        scene, config, device = self._scene, self._config, self._device
+        images = EncodedImages(self._scene.frames, self._encoder, self._device)
+        images = self._refined(images)
+        self._scene = replace(self._scene, frames=images.frames)
+        config, device = self._config, self._device
         refined = self._drive is not None
         self._reporter.enter(SURVEY_REFINED if refined else SURVEY)
-        self._survey = Survey(scene.frames, self._encoder, config, device, self._reporter.on_item)
+        self._survey = Survey(images, config, self._reporter.on_item)
         self._reporter.enter(PREPARE_REFINED if refined else PREPARE)
-        buffer = self._prepared_buffer(kept, resume, key)
+        buffer = self._prepared_buffer(images, kept, resume, key)
         if not len(buffer):
-            raise TrainingError(f"{scene.folder}: no pixel of any image can be used; check the calibration")
-        extent = scene_extent(scene.frames, buffer, torch.Generator().manual_seed(config.seed))
+            raise TrainingError(
+                f"{self._scene.folder}: no pixel of any image can be used; check the calibration"
+            )
+        extent = scene_extent(images.frames, buffer, torch.Generator().manual_seed(config.seed))
         self._centre = self._reporter.cloud_centre = extent.centre
         torch.manual_seed(config.seed)
         head = Head(self._encoder.card.channels, config.head_width, config.head_blocks).to(device)
-        views = local_views(scene.frames, extent.centre, device)
+        views = local_views(images.frames, extent.centre, device)
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._signature = place_signature(buffer.features, buffer.image)
         self._prepare_s = self._reporter.elapsed_s
 
-    def _refined(self, scene: Scene) -> Scene:
-        """Return the scene with refined poses, if the config asks for it."""
+    def _refined(self, images: EncodedImages) -> EncodedImages:
+        """Return the images with refined poses, if the config asks for it."""
         config = self._config
         if not (config.refine_poses or config.refine_focal):
-            return scene
+            return images
         self._reporter.enter(REFINE)
-        refined = refine_poses(
-            scene.frames, self._encoder, self._device, config.refine_focal, self._reporter.on_item
-        )
+        refined = refine_poses(images, config.refine_focal, self._reporter.on_item)
         self._refinement = refined.figures()
-        self._drive = refined.drive(scene.frames)
-        return replace(scene, frames=refined.apply(scene.frames))
+        self._drive = refined.drive(images.frames)
+        return images.with_frames(refined.apply(images.frames))
 
-    def _prepared_buffer(self, kept: Path | None, resume: bool, key: str) -> FeatureBuffer:
-        scene, config, device = self._scene, self._config, self._device
-        buffer = load_prepared(kept, key, device) if kept and resume else None
+    def _prepared_buffer(
+        self, images: EncodedImages, kept: Path | None, resume: bool, key: str
+    ) -> FeatureBuffer:
+        buffer = load_prepared(kept, key, images.device) if kept and resume else None
         if buffer is None:
-            buffer = fill_buffer(scene.frames, self._encoder, config, device, self._reporter.on_item)
-            if kept and self._reporter.elapsed_s > config.keep_prepared_s:
+            buffer = fill_buffer(images, self._config, self._reporter.on_item)
+            if kept and self._reporter.elapsed_s > self._config.keep_prepared_s:
                 save_prepared(kept, buffer, key)
         return buffer
 

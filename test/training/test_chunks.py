@@ -26,6 +26,7 @@ from ace_ros.network.encoder_file import load_encoder
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.chunks import ChunkJob, ProgressBoard, devices_of, train_place
 from ace_ros.training.device_workers import train_on_devices
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.pose_refinement import refine_poses
 from ace_ros.training.splitting import split_frames
 from ace_ros.training.trainer import Progress, train_map
@@ -87,7 +88,7 @@ def test_poses_are_refined_of_the_place_as_a_whole(scene: Scene, tmp_path: Path)
     path = tmp_path / "place.safetensors"
     train_place(drifting, config, path, 2, "cpu", reports.append, threads=1)
     place = SceneMap.load(path)
-    refined = refine_poses(drifting.frames, load_encoder("lite"), torch.device("cpu"))
+    refined = refine_poses(EncodedImages(drifting.frames, load_encoder("lite"), torch.device("cpu")))
     assert place.drive is not None and refined.explained > refined.explained_before
     torch.testing.assert_close(place.drive, refined.drive(drifting.frames))
     assert place.training["refinement"] == refined.figures() and place.training["refine_poses"]

@@ -15,6 +15,7 @@ from ace_ros.geometry.metrics import normalised_squared_error
 from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
+from ace_ros.training import stopping
 from ace_ros.training.grade import Grade, grade, grade_in_words, joined_grade
 from ace_ros.training.hold_out import blocks_of, held_out
 from ace_ros.training.stopping import Plateau
@@ -131,8 +132,20 @@ def test_a_plateau_is_reached_when_a_share_stops_growing() -> None:
     assert 0.3 <= reached_at[0] <= 0.35
 
 
-def test_training_ends_early_when_the_held_out_images_gain_no_more(trained: Trained) -> None:
+def test_a_head_that_has_hardly_learned_anything_is_on_no_plateau() -> None:
+    """A slow processor takes a hundred steps in all, and the loss is wide in the first half of them."""
+    slow = Plateau()
+    for step in range(100):
+        if slow.due(step / 100):
+            slow.add(step / 100, 0.0003 * step)
+    assert not slow.reached
+
+
+def test_training_ends_early_when_the_held_out_images_gain_no_more(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Nothing is ever learned, so nothing is ever gained.
+    monkeypatch.setattr(stopping, "LEARNED", -1.0)
     hopeless = {"learning_rate": 1e-6, "hidden_learning_rate": 1e-5, "steps": 400, "views_per_image": 1}
     config = override(TrainingConfig(), {**SMALL, **hopeless, "buffer_features": 20_000})
     scene = load_scene(trained.scene)

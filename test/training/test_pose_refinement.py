@@ -22,6 +22,7 @@ from ace_ros.network.encoder_file import load_encoder
 from ace_ros.pnp.solve import one_thread
 from ace_ros.scene_map import SceneMap
 from ace_ros.training.bundle import INFORMATION, Bundle, State
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.odometry_prior import OdometryPrior
 from ace_ros.training.pose_refinement import adjust, refine_poses
 from ace_ros.training.tracks import Tracks, choose_neighbours
@@ -207,7 +208,8 @@ def test_images_of_a_wall_tell_where_they_were_taken(simulated_scene: Path) -> N
     frames, recorded, true = drifting_frames(simulated_scene)
     seen: list[tuple[int, int]] = []
     refined = refine_poses(
-        frames, load_encoder("lite"), torch.device("cpu"), on_image=lambda *done: seen.append(done)
+        EncodedImages(frames, load_encoder("lite"), torch.device("cpu")),
+        on_image=lambda *done: seen.append(done),
     )
     before, after = misfit(recorded, true), misfit(refined.T_map_camera, true)
     assert after < 0.5 * before, (before, after)

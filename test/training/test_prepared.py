@@ -18,6 +18,7 @@ from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import load_scene
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.training.buffer import FeatureBuffer, fill_buffer
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.prepared import fingerprint, load_prepared, prepared_path, save_prepared
 from ace_ros.training.progress import SURVEY
 from ace_ros.training.trainer import train_map
@@ -69,7 +70,9 @@ def test_a_file_that_cannot_be_used_is_named_and_left(
     damage: str, simulated_scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "kept"
-    buffer = fill_buffer(load_scene(simulated_scene).frames[:2], load_encoder("lite"), CONFIG, CPU)
+    buffer = fill_buffer(
+        EncodedImages(load_scene(simulated_scene).frames[:2], load_encoder("lite"), CPU), CONFIG
+    )
     if damage != "missing":
         save_prepared(path, buffer, "other" if damage == "other" else "key")
     if damage == "cut":

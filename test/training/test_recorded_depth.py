@@ -25,6 +25,7 @@ from ace_ros.errors import SceneError
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.training.buffer import fill_buffer
 from ace_ros.training.chunks import train_place
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.plane_sweep import DepthMap, sweep_depths, swept_images
 from ace_ros.training.prepared import fingerprint
 from ace_ros.training.recorded_depth import pool_depth, recorded_depths
@@ -107,7 +108,7 @@ def wall(recorded: list[Tensor | None], depth_m: float = 3.0) -> tuple[list[Dept
         return images[index]
 
     T = torch.stack([i.T_map_camera for i in images])
-    return sweep_depths(T, image_of, STRIDE, 7.0, recorded=recorded), encoded
+    return sweep_depths(T, image_of, STRIDE, 7.0, CPU, recorded=recorded), encoded
 
 
 def test_recorded_depth_stays_and_the_sweep_completes_it() -> None:
@@ -145,7 +146,7 @@ def test_an_image_that_nothing_overlaps_is_filled_in_from_its_points() -> None:
     sparse[3, 4], sparse[20, 30] = 2.0, 4.0
     T = torch.stack([at(0.0), at(0.0)])
     image = image_of_wall(at(0.0), 3.0)
-    first, second = sweep_depths(T, lambda i: image, STRIDE, 7.0, recorded=[sparse, None])
+    first, second = sweep_depths(T, lambda i: image, STRIDE, 7.0, CPU, recorded=[sparse, None])
     assert first.depth_m[3, 4] == 2.0 and first.depth_m[20, 30] == 4.0
     assert float(first.depth_m.min()) > 1.99 and float(first.depth_m.max()) < 4.01
     assert torch.equal(second.depth_m, first.depth_m)  # of the nearest image that has any
@@ -155,7 +156,7 @@ def test_features_carry_the_recorded_depth(room: Path) -> None:
     frames = load_scene(room).frames
     encoder = load_encoder("lite")
     seen: list[tuple[int, int]] = []
-    buffer = fill_buffer(frames, encoder, CONFIG, CPU, lambda *done: seen.append(done))
+    buffer = fill_buffer(EncodedImages(frames, encoder, CPU), CONFIG, lambda *done: seen.append(done))
     assert [done for done, _ in seen] == [*range(1, 7), *range(13, 25)]  # six reads, no sweep, twelve views
     assert {total for _, total in seen} == {24}
     simulated, errors = SimulatedRoom(0, 60.0), []
@@ -165,7 +166,7 @@ def test_features_carry_the_recorded_depth(room: Path) -> None:
         x, y = buffer.pixels[mine].round().long().unbind(-1)
         errors.append((buffer.depth_m[mine] / torch.from_numpy(rendered)[y, x] - 1).abs())
     assert float((torch.cat(errors) < 0.05).float().mean()) > 0.85
-    swept = fill_buffer(frames, encoder, replace(CONFIG, use_depth=False), CPU)
+    swept = fill_buffer(EncodedImages(frames, encoder, CPU), replace(CONFIG, use_depth=False))
     assert not torch.equal(swept.depth_m, buffer.depth_m)
 
 

@@ -11,6 +11,7 @@ from wall_scene import write_wall_scene
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.network.encoder_file import load_encoder
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.survey import Survey
 
 CENTRE = torch.tensor([3.0, 0.5, -0.25], dtype=torch.float64)
@@ -24,7 +25,7 @@ def scene(simulated_scene: Path) -> Scene:
 @pytest.fixture(scope="module")
 def survey(scene: Scene) -> Survey:
     config = override(TrainingConfig(), {"landmarks": 3000, "landmark_images": 12})
-    return Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu"))
+    return Survey(EncodedImages(scene.frames, load_encoder("lite"), torch.device("cpu")), config)
 
 
 def all_of(scene: Scene) -> Tensor:
@@ -43,7 +44,7 @@ def test_a_video_of_images_close_together_is_measured_as_well(tmp_path: Path) ->
     write_wall_scene(tmp_path / "video", frames=160, test_frames=1)
     scene = load_scene(tmp_path / "video")
     config = override(TrainingConfig(), {"landmarks": 3000, "landmark_images": 8})
-    found = Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu")).landmarks(
+    found = Survey(EncodedImages(scene.frames, load_encoder("lite"), torch.device("cpu")), config).landmarks(
         all_of(scene), CENTRE, 128
     )
     off = (found.points[:, 0].double() + CENTRE[0] - 3.0).abs()
@@ -64,7 +65,9 @@ def test_images_that_are_held_out_give_no_landmarks(scene: Scene, survey: Survey
 def test_the_best_landmarks_are_kept_and_the_choice_is_the_same_every_time(scene: Scene) -> None:
     config = override(TrainingConfig(), {"landmarks": 200, "landmark_images": 6})
     encoder = load_encoder("lite")
-    first, second = (Survey(scene.frames, encoder, config, torch.device("cpu")) for _ in range(2))
+    first, second = (
+        Survey(EncodedImages(scene.frames, encoder, torch.device("cpu")), config) for _ in range(2)
+    )
     one, two = (s.landmarks(all_of(scene), CENTRE, 128) for s in (first, second))
     assert len(one) == 200
     assert torch.equal(one.points, two.points) and torch.equal(one.features, two.features)
@@ -72,11 +75,11 @@ def test_the_best_landmarks_are_kept_and_the_choice_is_the_same_every_time(scene
 
 def test_no_landmarks_are_measured_when_none_are_wanted(scene: Scene) -> None:
     config = override(TrainingConfig(), {"landmarks": 0})
-    survey = Survey(scene.frames, load_encoder("lite"), config, torch.device("cpu"))
+    survey = Survey(EncodedImages(scene.frames, load_encoder("lite"), torch.device("cpu")), config)
     assert survey.landmarks(all_of(scene), CENTRE, 128).features.shape == (0, 128)
 
 
 def test_a_camera_that_only_turns_measures_nothing(scene: Scene) -> None:
     config = override(TrainingConfig(), {"landmarks": 500, "landmark_images": 4})
-    survey = Survey(scene.frames[:1] * 4, load_encoder("lite"), config, torch.device("cpu"))
+    survey = Survey(EncodedImages(scene.frames[:1] * 4, load_encoder("lite"), torch.device("cpu")), config)
     assert len(survey.landmarks(torch.ones(4, dtype=torch.bool), CENTRE, 128)) == 0

@@ -22,6 +22,7 @@ from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.training import fitting
 from ace_ros.training.buffer import fill_buffer, view_count
+from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.extent import local_views, scene_extent
 from ace_ros.training.schedule import Clock, one_cycle
 from ace_ros.training.trainer import step_limit, train_map
@@ -95,7 +96,7 @@ def test_every_image_and_every_place_in_it_has_its_share_of_the_buffer(tmp_path:
     frames = write_frames(tmp_path, camera)
     encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=9000, views_per_image=4)
-    buffer = fill_buffer(frames, encoder, config, torch.device("cpu"))
+    buffer = fill_buffer(EncodedImages(frames, encoder, torch.device("cpu")), config)
     counts = torch.bincount(buffer.image.long())
     assert len(buffer) <= 9000 and counts.min() > 0.9 * counts.max()
     assert buffer.features.dtype == torch.float16 and buffer.features.shape[1] == 128
@@ -112,7 +113,7 @@ def test_batches_visit_every_feature_once_a_pass(tmp_path: Path) -> None:
     camera = Camera(torch.tensor([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1.0]]), (320, 240))
     encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=1000, views_per_image=1)
-    buffer = fill_buffer(write_frames(tmp_path, camera), encoder, config, torch.device("cpu"))
+    buffer = fill_buffer(EncodedImages(write_frames(tmp_path, camera), encoder, torch.device("cpu")), config)
     size = (len(buffer) - 3) // 4
     rows = torch.arange(len(buffer))[3:]  # all but some that are held out
     batches = fitting.batches(rows, size, seed=0)
@@ -133,7 +134,7 @@ def test_views_are_local_so_that_large_coordinates_lose_nothing(simulated_scene:
     config = replace(CONFIG, buffer_features=9000, views_per_image=1)
     extents = []
     for some in (frames, tuple(moved)):
-        buffer = fill_buffer(some, load_encoder("lite"), config, torch.device("cpu"))
+        buffer = fill_buffer(EncodedImages(some, load_encoder("lite"), torch.device("cpu")), config)
         extents.append(scene_extent(some, buffer, torch.Generator().manual_seed(0)))
     near, far_away = extents
     torch.testing.assert_close(far_away.centre - far, near.centre, atol=0.02, rtol=0)
