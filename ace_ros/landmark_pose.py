@@ -15,10 +15,6 @@ from ace_ros.network.landmarks import Landmarks
 from ace_ros.pnp import solve_pose
 from ace_ros.sharpening import MIN_LANDMARKS, sharpen
 
-# Of the landmarks that an image should show. In rooms with the same doors, windows and floors wrong poses
-# had up to 0.21, right ones of the image's own chunk 0.55 in the median; on photographs 0.3 to 0.7.
-MIN_SHARE = 0.25
-
 
 class LandmarkPose(NamedTuple):
     """T_local_camera (4, 4) and covariance (6, 6) of an image, as in PoseBatch.
@@ -53,7 +49,7 @@ def pose_from_landmarks(
     if not bool(solved.ok[0]):
         return None
     found = sharpen(solved.T_map_camera, landmarks, camera, cells[None], stride)
-    if not bool(found.ok[0]) or float(found.share[0]) < MIN_SHARE:
+    if not bool(found.ok[0]):
         return None
     agree = solved.inliers[0]
     return LandmarkPose(found.T_local_camera[0], found.covariance[0], points[agree], cell[agree])

@@ -8,7 +8,7 @@ import logging
 import math
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
-from ace_ros.network.landmarks import Landmarks
+from ace_ros.network.landmarks import LANDMARK_TENSORS, USUAL_SHARE, Landmarks
 from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.network.signature import no_signature
 from ace_ros.tensor_file import read_header, read_tensor_file, write_tensor_file
@@ -29,6 +29,7 @@ FORMAT = "ace_ros map"
 FORMAT_VERSION = 3
 SUFFIX = ".safetensors"
 CHUNK_PARTS = "head", "cloud", "landmarks"  # what the names of a chunk's tensors begin with
+USUALLY_SHOWN = "usual_landmark_share"  # of a chunk, in the header
 DRIVE = "drive"  # the name of a tensor
 # The tensor's name says how a signature is made: one made in another way gets another name.
 SIGNATURE = f"signature.moments{SIGNATURE_SIZE}"
@@ -114,10 +115,13 @@ class SceneMap:
         for number, chunk in zip(present, self.chunks, strict=True):
             own = _chunk_tensors(number, chunk)
             tensors.update(own)
-            about.insert(
-                number,
-                {"centre": chunk.centre.tolist(), "bounds": chunk.bounds.tolist(), "crc32": _checksum(own)},
-            )
+            placed = {
+                "centre": chunk.centre.tolist(),
+                "bounds": chunk.bounds.tolist(),
+                USUALLY_SHOWN: chunk.landmarks.usual_share,
+                "crc32": _checksum(own),
+            }
+            about.insert(number, placed)
         if self.drive is not None:
             tensors[DRIVE] = self.drive.double()
         tensors[SIGNATURE] = self.signature.half()
@@ -201,8 +205,8 @@ def _chunk_tensors(number: int, chunk: Chunk) -> dict[str, Tensor]:
     tensors = {f"head.{number}.{k}": v.half() for k, v in chunk.head.state_dict().items()}
     tensors[f"cloud.{number}.points"] = chunk.cloud_points.float()
     tensors[f"cloud.{number}.grey"] = chunk.cloud_grey
-    for f in fields(Landmarks):
-        tensors[f"landmarks.{number}.{f.name}"] = getattr(chunk.landmarks, f.name)
+    for name in LANDMARK_TENSORS:
+        tensors[f"landmarks.{number}.{name}"] = getattr(chunk.landmarks, name)
     return tensors
 
 
@@ -227,7 +231,8 @@ def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> C
     try:
         head.load_state_dict(weights, assign=True)
         points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
-        landmarks = Landmarks(**{f.name: own[f"landmarks.{number}.{f.name}"] for f in fields(Landmarks)})
+        marks = [own[f"landmarks.{number}.{name}"] for name in LANDMARK_TENSORS]
+        landmarks = Landmarks(*marks, about.get(USUALLY_SHOWN, USUAL_SHARE))
     except (KeyError, RuntimeError) as error:
         raise MapError(str(error)) from error
     if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
@@ -304,10 +309,12 @@ def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:
 
 
 def _is_placed(about: dict[str, Any]) -> bool:
-    """Return whether a chunk's entry in the header says where it lies."""
+    """Return whether a chunk's entry in the header says where it lies, and what else is computed with."""
     vectors = [about["centre"], *about["bounds"]]
     finite = all(len(v) == 3 and all(math.isfinite(x) for x in v) for v in vectors)
-    return finite and len(vectors) == 3 and isinstance(about["crc32"], int)
+    share = about.get(USUALLY_SHOWN, USUAL_SHARE)
+    measured = isinstance(share, (int, float)) and 0.0 <= share <= 1.0
+    return finite and measured and len(vectors) == 3 and isinstance(about["crc32"], int)
 
 
 def _is_grade(grade: Any) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor
 from ace_ros import sharpening
 from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.geometry.metrics import median_of_localized, normalised_squared_error, pose_error, recall
-from ace_ros.network.landmarks import Landmarks
+from ace_ros.network.landmarks import LANDMARK_TENSORS
 from ace_ros.process import limit_threads
 from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
@@ -51,7 +51,7 @@ def thinned(scene_map: SceneMap, count: int) -> SceneMap:
     chunks = []
     for chunk in scene_map.chunks:
         marks = chunk.landmarks
-        few = Landmarks(marks.points[:count], marks.seen_from[:count], marks.features[:count])
+        few = replace(marks, **{name: getattr(marks, name)[:count] for name in LANDMARK_TENSORS})
         chunks.append(replace(chunk, landmarks=few))
     return replace(scene_map, chunks=tuple(chunks))
 

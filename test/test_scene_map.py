@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
 from ace_ros.network.head import Head
-from ace_ros.network.landmarks import Landmarks
+from ace_ros.network.landmarks import USUAL_SHARE, Landmarks
 from ace_ros.network.signature import SIZE as SIGNATURE_SIZE
 from ace_ros.scene_map import FORMAT, FORMAT_VERSION, SIGNATURE, Chunk, SceneMap, read_map_header
 from ace_ros.tensor_file import read_header, write_atomically
@@ -32,7 +32,7 @@ def a_chunk(at: float = 0.0) -> Chunk:
         cloud_points=torch.randn(50, 3),
         cloud_grey=torch.arange(50, dtype=torch.uint8),
         landmarks=Landmarks(
-            torch.randn(7, 3), torch.randn(7, 3), torch.arange(7 * 16).view(7, 16).to(torch.int8)
+            torch.randn(7, 3), torch.randn(7, 3), torch.arange(7 * 16).view(7, 16).to(torch.int8), 0.375
         ),
     )
 
@@ -101,6 +101,22 @@ def test_a_damaged_signature_is_refused(path: Path, signature: torch.Tensor) -> 
     tensors, header = load_file(path), read_header(path, FORMAT, FORMAT_VERSION)
     save_file({**tensors, SIGNATURE: signature.half()}, path, header)
     with pytest.raises(MapError, match="signature"):
+        SceneMap.load(path)
+
+
+def test_how_many_landmarks_are_usually_shown_is_kept(path: Path) -> None:
+    assert SceneMap.load(path).chunks[0].landmarks.usual_share == 0.375
+    (about,) = read_map_header(path)["chunks"]
+    before = {k: v for k, v in about.items() if k != "usual_landmark_share"}
+    change_map_header(path, chunks=[before])  # as maps were before it was measured
+    assert SceneMap.load(path).chunks[0].landmarks.usual_share == USUAL_SHARE
+
+
+@pytest.mark.parametrize("damaged", [-0.1, 1.5, "half", float("nan")])
+def test_a_share_of_landmarks_that_is_none_is_refused(path: Path, damaged: object) -> None:
+    (about,) = read_map_header(path)["chunks"]
+    change_map_header(path, chunks=[{**about, "usual_landmark_share": damaged}])
+    with pytest.raises(MapError, match="damaged"):
         SceneMap.load(path)
 
 

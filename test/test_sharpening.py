@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from painted_wall import CAMERA, STRIDE, cells_of, landmarks, pose
 
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.network.landmarks import Landmarks
-from ace_ros.sharpening import MIN_LANDMARKS, sharpen
+from ace_ros.sharpening import MIN_LANDMARKS, SharpenedPoses, sharpen
 
 
 @pytest.mark.parametrize("off_m", [0.02, 0.1, 0.2])
@@ -43,6 +44,22 @@ def test_landmarks_of_visits_that_contradict_each_other_are_not_believed() -> No
     apart = marks.points + 0.08 * visit[:, None] * torch.tensor([1.0, 0.0, 0.0])
     contradicting = Landmarks(apart, marks.seen_from, marks.features)
     assert not sharpen(pose()[None], contradicting, CAMERA, cells_of(pose()), STRIDE).ok.any()
+
+
+def test_a_place_that_shows_less_than_half_of_what_is_usual_is_another_one() -> None:
+    """Doors and windows of other rooms: a third of the landmarks are where they should be."""
+    marks = landmarks(pose())
+    noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(5)) * 40
+    alike = (torch.arange(len(marks)) % 3 == 0)[:, None]
+    partly = replace(marks, features=torch.where(alike, marks.features, noise.char()))
+
+    def sharpened(usual_share: float) -> SharpenedPoses:
+        marks = replace(partly, usual_share=usual_share)
+        return sharpen(pose()[None], marks, CAMERA, cells_of(pose()), STRIDE)
+
+    assert 0.25 < float(sharpened(0.5).share[0]) < 0.4
+    assert sharpened(0.5).ok.all()  # as in a place where many landmarks are hard to see
+    assert not sharpened(0.9).ok.any()
 
 
 def test_an_unknown_pose_stays_so() -> None:

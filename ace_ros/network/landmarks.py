@@ -11,7 +11,7 @@ the others. (Active search after a coarse pose is as old as tracking; see Daviso
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,8 @@ MIN_SIMILARITY = 0.6  # cosine
 MAX_TURN_DEG = 40.0  # between the directions in which a landmark was seen and is looked for
 MAX_ZOOM = 1.8  # between the distances
 MIN_DEPTH_M = 1e-3
+LANDMARK_TENSORS = "points", "seen_from", "features"
+USUAL_SHARE = 0.5  # where it was not measured; of scenes where it was 0.27 to 0.71
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,22 @@ class Landmarks:
     """L points of a chunk, in an order that any first few are spread over the place.
 
     points (L, 3) and seen_from (L, 3), the camera that each one's feature is from, are float32 in
-    the chunk's local frame; features (L, C) int8 are those of `quantised`.
+    the chunk's local frame; features (L, C) int8 are those of `quantised`. `usual_share` says how
+    many of those in view an image of the place shows where they are, in the median.
     """
 
     points: Tensor
     seen_from: Tensor
     features: Tensor
+    usual_share: float = USUAL_SHARE
 
     def __len__(self) -> int:
         return len(self.points)
 
     def to(self, device: torch.device) -> Landmarks:
         """Return the landmarks on a device."""
-        return Landmarks(self.points.to(device), self.seen_from.to(device), self.features.to(device))
+        moved = {name: getattr(self, name).to(device) for name in LANDMARK_TENSORS}
+        return replace(self, **moved)
 
 
 class FoundLandmarks(NamedTuple):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ace_ros.config import TrainingConfig
-from ace_ros.network.landmarks import Landmarks, no_landmarks, quantised
+from ace_ros.network.landmarks import USUAL_SHARE, Landmarks, no_landmarks, quantised
+from ace_ros.sharpening import sharpen
 from ace_ros.training.bundle import Bundle, State
 from ace_ros.training.encoded_images import EncodedImages
 from ace_ros.training.in_threads import in_threads
@@ -25,6 +26,7 @@ ENOUGH_IMAGES = 3  # more would prefer what lies in the middle of the scene
 MIN_PARALLAX = 0.05  # longest baseline of them over the depth
 SPARE = 2.5  # tracks followed for every landmark wanted; a half to two thirds are good
 TRACKS = 64, 512  # of an image, at least and at most
+JUDGED = 24  # images that say how many landmarks are usually shown
 ROWS = 16  # images whose points are triangulated at a time
 
 
@@ -101,6 +103,23 @@ class Points(NamedTuple):
     features: Tensor
     images: Tensor
     parallax: Tensor
+
+
+def usual_share(landmarks: Landmarks, centre: Tensor, images: EncodedImages, chosen: Tensor) -> float:
+    """Return the share of landmarks in view that agree with an image of the place, in the median.
+
+    `chosen` (I,) says which images have no part in the landmarks, which are relative to a `centre` (3,).
+    """
+    indices, shares = chosen.nonzero()[:, 0], []
+    few = indices[torch.linspace(0, len(indices) - 1, min(len(indices), JUDGED)).round().long()]
+    for index in few.tolist():
+        T = images.frames[index].T_map_camera.clone()
+        T[:3, 3] -= centre
+        cells = images.features(index).unit.permute(1, 2, 0).float().contiguous()
+        camera = images.cameras[index].to(images.device)
+        found = sharpen(T[None].to(images.device), landmarks, camera, cells[None], images.card.stride)
+        shares.append(float(found.share[0]))
+    return float(torch.tensor(shares).median()) if shares and len(landmarks) else USUAL_SHARE
 
 
 def _points_of(tracks: Tracks, focal_px: Tensor, rows: Tensor, state: State) -> Points:

@@ -20,6 +20,7 @@ from ace_ros.data.scene import Scene, require_trainable
 from ace_ros.errors import TrainingError
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head import Head
+from ace_ros.network.landmarks import Landmarks
 from ace_ros.network.precision import choose_device
 from ace_ros.network.signature import place_signature
 from ace_ros.relocalizer import Relocalizer
@@ -48,7 +49,7 @@ from ace_ros.training.progress import (
     Reporter,
 )
 from ace_ros.training.schedule import FINISHING, LEARNING, Clock
-from ace_ros.training.survey import Survey
+from ace_ros.training.survey import Survey, usual_share
 
 MAX_JUDGED = 4096  # held-out features that say whether training still gains
 
@@ -161,6 +162,7 @@ class _Job:
         views = local_views(images.frames, extent.centre, device)
         self._fitter = Fitter(head, buffer, views, extent.radius_m, config, self._reporter)
         self._signature = place_signature(buffer.features, buffer.image)
+        self._part_of_landmarks = self._measured_without(_left_out(self.held), images)
         self._prepare_s = self._reporter.elapsed_s
 
     def _refined(self, images: EncodedImages) -> EncodedImages:
@@ -184,6 +186,12 @@ class _Job:
                 save_prepared(kept, buffer, key)
         return buffer
 
+    def _measured_without(self, left_out: Tensor, images: EncodedImages) -> Landmarks:
+        """Return landmarks of all images but some (I,), and how many of them those usually show."""
+        landmarks = self._survey.landmarks(~left_out, self._centre, images.card.channels)
+        share = usual_share(landmarks.to(images.device), self._centre, images, left_out)
+        return replace(landmarks, usual_share=round(share, 4))
+
     def learn(self) -> None:
         """Train on the frames that are not held out; on all of them if none is."""
         config, buffer = self._config, self._fitter.buffer
@@ -202,7 +210,9 @@ class _Job:
         """Localize the frames that were held out."""
         began = time.monotonic()
         self._reporter.enter(GRADE, self._clocks[0].step)
-        relocalizer = Relocalizer(self.scene_map(~self.held), device=str(self._device), encoder=self._encoder)
+        relocalizer = Relocalizer(
+            self.scene_map(self._part_of_landmarks), device=str(self._device), encoder=self._encoder
+        )
         self._grade = grade(relocalizer, self._scene.frames, self.held, self._reporter.on_item)
         self._grade_s = time.monotonic() - began
 
@@ -236,10 +246,12 @@ class _Job:
             refinement=self._refinement,
         )
 
-    def scene_map(self, surveyed: Tensor | None = None) -> SceneMap:
-        """Return the map as it is now, with landmarks of all images or of those `surveyed` (I,)."""
+    def scene_map(self, landmarks: Landmarks | None = None) -> SceneMap:
+        """Return the map as it is now, with landmarks of all images or with those given."""
         fitter, channels = self._fitter, self._encoder.card.channels
-        surveyed = torch.ones_like(self.held) if surveyed is None else surveyed
+        if landmarks is None:
+            landmarks = self._survey.landmarks(torch.ones_like(self.held), self._centre, channels)
+            landmarks = replace(landmarks, usual_share=self._part_of_landmarks.usual_share)
         points, grey = fitter.cloud(self._config.map_points)
         cameras = torch.stack([f.T_map_camera[:3, 3] for f in self._scene.frames])
         seen = torch.cat([points.double() + self._centre, cameras])
@@ -251,7 +263,7 @@ class _Job:
             bounds=torch.stack([seen.amin(0), seen.amax(0)]),
             cloud_points=points,
             cloud_grey=grey,
-            landmarks=self._survey.landmarks(surveyed, self._centre, channels),
+            landmarks=landmarks,
         )
         return SceneMap(
             chunks=(chunk,),
@@ -264,6 +276,11 @@ class _Job:
             drive=self._drive,
             signature=self._signature,
         )
+
+
+def _left_out(held: Tensor) -> Tensor:
+    """Return images (I,) to measure landmarks without: those that are held out, or every fifth if none is."""
+    return held if held.any() else torch.arange(len(held)) % 5 == 2
 
 
 def _absolute(encoder: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from wall_scene import write_wall_scene
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.network.encoder_file import load_encoder
+from ace_ros.network.landmarks import USUAL_SHARE
 from ace_ros.training.encoded_images import EncodedImages
-from ace_ros.training.survey import Survey
+from ace_ros.training.survey import Survey, usual_share
 
 CENTRE = torch.tensor([3.0, 0.5, -0.25], dtype=torch.float64)
 
@@ -83,3 +85,14 @@ def test_a_camera_that_only_turns_measures_nothing(scene: Scene) -> None:
     config = override(TrainingConfig(), {"landmarks": 500, "landmark_images": 4})
     survey = Survey(EncodedImages(scene.frames[:1] * 4, load_encoder("lite"), torch.device("cpu")), config)
     assert len(survey.landmarks(torch.ones(4, dtype=torch.bool), CENTRE, 128)) == 0
+
+
+def test_how_many_landmarks_images_usually_show_is_measured_on_others(scene: Scene, survey: Survey) -> None:
+    images = EncodedImages(scene.frames, load_encoder("lite"), torch.device("cpu"))
+    left_out = torch.arange(len(scene.frames)) % 5 == 2
+    marks = survey.landmarks(~left_out, CENTRE, 128)
+    share = usual_share(marks, CENTRE, images, left_out)
+    assert 0.4 < share < 0.95
+    others = replace(marks, features=marks.features.flip(0))
+    assert usual_share(others, CENTRE, images, left_out) < 0.3 * share
+    assert usual_share(marks, CENTRE, images, torch.zeros_like(left_out)) == USUAL_SHARE
