@@ -119,7 +119,7 @@ class TrainingConfig(CheckedConfig):
 
     steps: int = option(30_000, "largest number of optimiser steps", low=1, high=10_000_000)
     time_budget_s: float = option(
-        270.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
+        250.0, "longest training after preparation; the schedule follows it", unit="s", low=1.0, high=1e6
     )
     batch: int = option(2048, "features per step", low=16, high=1_000_000)
     features_per_image: int = option(

@@ -4,8 +4,9 @@
     python bench/chunk_time.py fox.safetensors SCENES/fox --chunks 4 16 --threads 2
 
 One chunk is the map's own; the others are heads of the same shape that know another place (with
-random weights), as most chunks of a large place are for an image. The images take turns with all
-sizes, so that what else the machine does meets all alike. Prints a table and a line of JSON.
+random weights) and landmarks of another place, as most chunks of a large place are for an image. With
+`--lost` its own head is such a one, too, and its landmarks have to find the pose. The images take turns
+with all sizes, so that what else the machine does meets all alike. Prints a table and a line of JSON.
 """
 
 from __future__ import annotations
@@ -32,16 +33,21 @@ from ace_ros.relocalizer import Relocalizer
 from ace_ros.scene_map import SceneMap
 
 
-def of_chunks(scene_map: SceneMap, count: int) -> SceneMap:
-    """Return a map of `count` chunks of which the last is the map's own."""
+def of_chunks(scene_map: SceneMap, count: int, lost: bool) -> SceneMap:
+    """Return a map of `count` chunks: the last is the map's own, if `lost` with a head that knows nothing.
+
+    The others know nothing of the place, and their landmarks look like nothing in it.
+    """
     own = scene_map.chunks[0]
     chunks = []
-    for seed in range(count - 1):
+    for seed in range(count):
         torch.manual_seed(seed)
         head = Head(own.head.channels, own.head.width, own.head.num_blocks).eval().requires_grad_(False)
         head.scale_points(5.0)
-        chunks.append(replace(own, head=head))
-    return replace(scene_map, chunks=(*chunks, own))
+        features = own.landmarks.features[:, torch.randperm(own.head.channels)]
+        chunks.append(replace(own, head=head, landmarks=replace(own.landmarks, features=features)))
+    chunks[-1] = replace(own, head=chunks[-1].head) if lost else own
+    return replace(scene_map, chunks=tuple(chunks))
 
 
 def timed(relocalizer: Relocalizer, image: np.ndarray, camera: Camera) -> tuple[float, PoseBatch]:
@@ -56,7 +62,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the figures of every number of chunks."""
     scene_map = SceneMap.load(options.map)
     sizes = [1, *options.chunks]
-    relocalizers = {k: Relocalizer(of_chunks(scene_map, k), device=options.device) for k in sizes}
+    maps = {k: of_chunks(scene_map, k, options.lost) for k in sizes}
+    relocalizers = {k: Relocalizer(m, device=options.device) for k, m in maps.items()}
     alone = {
         k: [
             Relocalizer(replace(r.scene_map, chunks=(chunk,)), device=options.device)
@@ -108,6 +115,7 @@ def main() -> None:
     parser.add_argument("scene", type=Path)
     parser.add_argument("--split", default="test")
     parser.add_argument("--chunks", type=int, nargs="+", default=[4, 16])
+    parser.add_argument("--lost", action="store_true", help="no head knows the place; landmarks decide")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="auto")

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from painted_wall import CAMERA, DEPTH_M, STRIDE, cells_of, landmarks, pose
 
+from ace_ros import relocalizer
 from ace_ros.config import RansacConfig
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.evaluate import evaluate
 from ace_ros.geometry.metrics import pose_error
-from ace_ros.landmark_pose import pose_from_landmarks
+from ace_ros.landmark_pose import LandmarkPose, pose_from_landmarks
 from ace_ros.network.head import Head
 from ace_ros.network.landmark_matching import likeness, match_landmarks
 from ace_ros.network.landmarks import Landmarks
@@ -116,10 +118,39 @@ def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trai
         found = Relocalizer(place(other, untrained(chunk)), device="cpu").localize(image, frame.camera)
         assert bool(found.ok[0]) and int(found.reason[0]) == int(Reason.NONE)
         assert float(pose_error(found.T_map_camera[0], frame.T_map_camera)[0]) < 0.03
-    relocalizer = Relocalizer(place(untrained(chunk), twin), device="cpu")
-    both = relocalizer.localize(image, frame.camera)
+    twins = Relocalizer(place(untrained(chunk), twin), device="cpu")
+    both = twins.localize(image, frame.camera)
     assert not bool(both.ok[0]) and int(both.reason[0]) == int(Reason.AMBIGUOUS_PLACE)
     assert not torch.isfinite(both.T_map_camera).any()
-    relocalizer.expected = frame.T_map_camera[:3, 3] + shift
-    expected = relocalizer.localize(image, frame.camera)
+    twins.expected = frame.T_map_camera[:3, 3] + shift
+    expected = twins.localize(image, frame.camera)
     assert float((expected.T_map_camera[0, :3, 3] - frame.T_map_camera[:3, 3] - shift).norm()) < 0.03
+
+
+def test_a_second_chunk_is_asked_only_if_it_may_be_the_right_one(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (chunk,), frame = trained.scene_map.chunks, load_scene(trained.scene).frames[5]
+    image, marks = read_grey(frame.image_path), chunk.landmarks
+    own = untrained(chunk)
+    noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(3)) * 40
+    foreign = replace(untrained(chunk, 1), landmarks=replace(marks, features=noise.char()))
+    order = torch.randperm(len(marks), generator=torch.Generator().manual_seed(0))
+    elsewhere = replace(untrained(chunk, 2), landmarks=replace(marks, features=marks.features[order]))
+
+    def asked(*chunks: Chunk) -> tuple[int, bool]:
+        """Return how many chunks were asked by an image, and whether it has a pose."""
+        count = []
+
+        def counted(*arguments: Any) -> LandmarkPose | None:
+            count.append(1)
+            return pose_from_landmarks(*arguments)
+
+        monkeypatch.setattr(relocalizer, "pose_from_landmarks", counted)
+        place = Relocalizer(replace(trained.scene_map, chunks=chunks), device="cpu")
+        found = place.localize(image, frame.camera)
+        return len(count), bool(found.ok[0])
+
+    assert asked(own, foreign) == (1, True)
+    assert asked(own, elsewhere) == (2, True)  # looks the same, and might be a twin
+    assert asked(foreign, foreign) == (2, False)

@@ -14,7 +14,7 @@ import torch
 Step = TypeVar("Step")
 
 TRIED_STEPS = 4  # with each number of threads; the first after a change does not count
-PERIOD = 400  # steps from one trial to the next
+PERIOD = 200  # steps from one trial to the next
 
 
 def with_fastest_threads(steps: Iterable[Step], device: torch.device) -> Iterator[Step]:
