@@ -29,10 +29,12 @@ from ace_ros.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
 from ace_ros.sharpening import sharpen
 
 # All chunks are looked at on every fourth cell each way. The best one is evaluated in full, and the
-# second where its share of right points is so near that a few cells cannot tell which has more. So
-# are those of which one has to know that they do not place the image elsewhere just as well.
+# second where its share of right points is so near that a few cells cannot tell which has more, and
+# more than chance. So are those of which one has to know that they do not place the image elsewhere
+# just as well.
 LOOK_STEP = 4
-NEAR_SHARE = 0.1
+NEAR_SHARE, NEAR_RATIO = 0.1, 0.7
+KNOWING_SHARE = 0.4  # of the least share of a pose: a look finds that much of it, and by chance half of that
 MAX_FINALISTS, MAX_RIVALS = 2, 4
 CONFIRMING_SHARE = 0.5  # of the landmarks around a pose that, when found there, confirm it
 # A chunk with this share of the likeness of the most similar one may be where the image is from, too.
@@ -271,8 +273,9 @@ class Relocalizer:
         if len(others) and not bool((share >= self.ransac.ambiguous_share * self._most).any()):
             chunks, share = torch.cat([chunks, others]), torch.cat([share, support(others)])
         best, index = share.topk(min(MAX_RIVALS, len(share)))
-        near = best >= best[0] - NEAR_SHARE
-        near[MAX_FINALISTS:] = False
+        near = (best >= best[0] - NEAR_SHARE) & (best >= NEAR_RATIO * best[0])
+        near &= best >= KNOWING_SHARE * self.ransac.min_inlier_share
+        near[0], near[MAX_FINALISTS:] = True, False
         rival = best >= max(self.ransac.ambiguous_share * float(best[0]), self.ransac.min_inlier_share)
         return chunks[index[near | rival]]
 
