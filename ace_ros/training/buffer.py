@@ -42,12 +42,9 @@ class FeatureBuffer:
 
     def batch(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return features, pixels, image and depth_m of rows (b,), on another device if need be."""
-        return (
-            self.features[rows].to(device),
-            self.pixels[rows].to(device),
-            self.image[rows].to(device),
-            self.depth_m[rows].to(device),
-        )
+        columns = self.features, self.pixels, self.image, self.depth_m
+        features, pixels, image, depth_m = (x.index_select(0, rows).to(device) for x in columns)
+        return features, pixels, image, depth_m
 
     @staticmethod
     def empty(size: int, channels: int, device: torch.device) -> FeatureBuffer:

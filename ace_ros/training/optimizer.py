@@ -51,9 +51,11 @@ class Muon(torch.optim.Optimizer):
                 # As a tensor, so that a recorded step has the next half at its next replay.
                 state["turn"] = torch.arange(0, len(matrices), 2, device=gradient.device)
             momentum, direction, turn = state["momentum"], state["direction"], state["turn"]
-            momentum.mul_(group["momentum"]).add_(gradient)
-            ahead = gradient[turn].add_(momentum[turn], alpha=group["momentum"])  # Nesterov's
-            direction[turn] = orthogonalised(ahead)
+            decay = group["momentum"]
+            torch.add(gradient, momentum, alpha=decay, out=momentum)
+            ahead = gradient.index_select(0, turn)
+            ahead.add_(momentum.index_select(0, turn), alpha=decay)  # Nesterov's
+            direction.index_copy_(0, turn, orthogonalised(ahead))
             turn.add_(1).remainder_(len(matrices))
             torch._foreach_sub_(matrices, (direction * group["lr"]).unbind())
 
