@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
@@ -112,32 +113,28 @@ def train_place(
         kept.unlink(missing_ok=True)
         return scene_map
     refined = _refined(scene, config, device, threads, on_progress)
+    settings = replace(config, refine_poses=False, refine_focal=False)  # of the place, not of its chunks
+    whole = ChunkJob(-1, scene.folder.resolve(), (), settings, device, threads, map_frame, output, refined)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        jobs = [
-            ChunkJob(
-                number=number,
-                folder=scene.folder.resolve(),
-                frames=tuple(part.tolist()),
-                config=replace(config, refine_poses=False, refine_focal=False),
-                device=device,
-                threads=threads,
-                map_frame=map_frame,
-                output=Path(folder) / f"{number}{SUFFIX}",
-                refined=refined and replace(refined, T_map_camera=refined.T_map_camera[part]),
-            )
-            for number, part in enumerate(parts)
-        ]
+        jobs = [_part_of(whole, number, frames, Path(folder)) for number, frames in enumerate(parts)]
         board = ProgressBoard(len(jobs), on_progress, REFINE.end if refined else 0.0)
         failures = _run(jobs, ray_address, board.update)
         maps = {job.number: SceneMap.load(job.output) for job in jobs if job.number not in failures}
     scene_map = join_maps(maps, failures)
     if refined:
-        settings = {"refine_poses": config.refine_poses, "refine_focal": config.refine_focal}
-        figures = {**scene_map.training, **settings, "refinement": refined.figures()}
+        asked = {"refine_poses": config.refine_poses, "refine_focal": config.refine_focal}
+        figures = {**scene_map.training, **asked, "refinement": refined.figures()}
         scene_map = replace(scene_map, drive=refined.drive(scene.frames), training=figures)
     scene_map.save(output)
     return scene_map
+
+
+def _part_of(whole: ChunkJob, number: int, frames: Tensor, folder: Path) -> ChunkJob:
+    """Return the job of one chunk: of some frames (n,) of the whole place, into a folder."""
+    refined = whole.refined and replace(whole.refined, T_map_camera=whole.refined.T_map_camera[frames])
+    output = folder / f"{number}{SUFFIX}"
+    return replace(whole, number=number, frames=tuple(frames.tolist()), output=output, refined=refined)
 
 
 def _refined(
