@@ -36,7 +36,6 @@ LOOK_STEP = 4
 NEAR_SHARE, NEAR_RATIO = 0.1, 0.7
 KNOWING_SHARE = 0.4  # of the least share of a pose: a look finds that much of it, and by chance half of that
 MAX_FINALISTS, MAX_RIVALS = 2, 4
-CONFIRMING_SHARE = 0.5  # of the landmarks around a pose that, when found there, confirm it
 # A chunk with this share of the likeness of the most similar one may be where the image is from, too.
 # Other rooms of a building, with the same doors and windows, had 0.5 in the median and 0.71 at most.
 ALIKE = 0.75
@@ -132,9 +131,10 @@ class Relocalizer:
         """Return the poses (B) that explain correspondences: of each image the one with most inliers.
 
         If chunks place an image at two poses and neither has many more inliers, it has none:
-        AMBIGUOUS_PLACE. A pose is sharpened on landmarks where enough of them agree. If `match`, landmarks
-        are matched with images of which the heads give no pose that they confirm. Inlier thresholds
-        count in pixels of the resized image, so they mean the same for any camera.
+        AMBIGUOUS_PLACE. A pose is sharpened on landmarks where enough of them agree, and is none where
+        hardly any do. If `match`, landmarks are matched with images of which the heads give no pose that
+        they confirm. Inlier thresholds count in pixels of the resized image, so they mean the same for any
+        camera.
         """
         size = network_size(*found.camera.size)
         scale = found.pixels.new_tensor([size[0] / found.camera.size[0], size[1] / found.camera.size[1]])
@@ -206,15 +206,16 @@ class Relocalizer:
     ) -> tuple[PoseBatch, Tensor]:
         """Return poses refined on the landmarks of their chunks (B,), and which (B,) of them to doubt.
 
-        To doubt are images without a pose, and poses where few landmarks are found. Where many
-        are found and contradict each other, because the mapping poses drifted, the head's pose is right.
+        To doubt are images without a pose, and poses where few landmarks are found; where hardly any of them
+        agree, there is none. Where many are found and contradict each other, because the mapping poses
+        drifted, the head's pose is right.
 
         `cells` (B, h, w, C) are those of `unit_cells`, of images of a resized `camera`.
         """
         # What the solver cannot see in one image: errors that a map's points have in common. How
         # large they are was measured on held-out images, with the landmarks' help if there are any.
         scale = self.scene_map.covariance_scale
-        doubtful = ~poses.ok
+        doubtful, refuted = ~poses.ok, torch.zeros_like(poses.ok)
         T = poses.T_map_camera.clone()
         covariance = max(scale, TYPICAL_COVARIANCE_SCALE) * poses.covariance
         for number, landmarks in enumerate(self._landmarks):
@@ -225,12 +226,14 @@ class Relocalizer:
             local[:, :3, 3] -= self._centres[number]
             found = sharpen(local, landmarks, camera, cells[rows], self._stride)
             found.T_local_camera[:, :3, 3] += self._centres[number]
-            doubtful[rows] |= ~found.ok & (found.found < CONFIRMING_SHARE)
+            doubtful[rows] |= found.doubtful
+            refuted[rows] = found.refuted & poses.ok[rows]
             T[rows] = torch.where(found.ok[:, None, None], found.T_local_camera, T[rows])
             covariance[rows] = torch.where(
                 found.ok[:, None, None], scale * found.covariance, covariance[rows]
             )
-        return replace(poses, T_map_camera=T, covariance=covariance), doubtful
+        poses = replace(poses, T_map_camera=T, covariance=covariance)
+        return without(poses, refuted, Reason.TOO_FEW_INLIERS), doubtful
 
     def _chosen(self, found: Correspondences, solved: PoseBatch) -> tuple[Tensor, Tensor]:
         """Return which of all candidates (M,) to believe (B,), and whether others are as likely (B,)."""

@@ -102,6 +102,21 @@ def test_images_that_the_head_does_not_know_are_found_by_landmarks(trained: Trai
     assert (found.inliers[torch.isfinite(found.translation_m)] > 60).all()
 
 
+def test_a_pose_that_landmarks_refute_is_none(trained: Trained) -> None:
+    """As of an image of another room, whose doors and windows the head takes for those that it knows."""
+    (chunk,), frame = trained.scene_map.chunks, load_scene(trained.scene).frames[5]
+    marks, image = chunk.landmarks, read_grey(frame.image_path)
+    other = replace(chunk, landmarks=replace(marks, features=marks.features.flip(1)))
+    scene_map = replace(trained.scene_map, chunks=(other,))
+    assert Relocalizer(scene_map, device="cpu", sharp=False).localize(image, frame.camera).ok.all()
+    refuting = Relocalizer(scene_map, device="cpu")
+    seen = refuting.predict(image, frame.camera)
+    for match in (False, True):
+        found = refuting.solve(seen, match)
+        assert not found.ok.any() and int(found.reason[0]) == int(Reason.TOO_FEW_INLIERS)
+        assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
+
+
 def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trained: Trained) -> None:
     (chunk,), frame = trained.scene_map.chunks, load_scene(trained.scene).frames[5]
     image = read_grey(frame.image_path)

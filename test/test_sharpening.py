@@ -9,7 +9,7 @@ import torch
 from painted_wall import CAMERA, STRIDE, cells_of, landmarks, pose
 
 from ace_ros.geometry.metrics import pose_error
-from ace_ros.network.landmarks import Landmarks
+from ace_ros.network.landmarks import Landmarks, unit_cells
 from ace_ros.sharpening import MIN_LANDMARKS, SharpenedPoses, sharpen
 
 
@@ -43,7 +43,8 @@ def test_landmarks_of_visits_that_contradict_each_other_are_not_believed() -> No
     visit = torch.arange(len(marks)) % 3 - 1
     apart = marks.points + 0.08 * visit[:, None] * torch.tensor([1.0, 0.0, 0.0])
     contradicting = Landmarks(apart, marks.seen_from, marks.features)
-    assert not sharpen(pose()[None], contradicting, CAMERA, cells_of(pose()), STRIDE).ok.any()
+    found = sharpen(pose()[None], contradicting, CAMERA, cells_of(pose()), STRIDE)
+    assert not found.ok.any() and not found.doubtful.any() and not found.refuted.any()
 
 
 def test_a_place_that_shows_less_than_half_of_what_is_usual_is_another_one() -> None:
@@ -60,6 +61,30 @@ def test_a_place_that_shows_less_than_half_of_what_is_usual_is_another_one() -> 
     assert 0.25 < float(sharpened(0.5).share[0]) < 0.4
     assert sharpened(0.5).ok.all()  # as in a place where many landmarks are hard to see
     assert not sharpened(0.9).ok.any()
+
+
+def seen(marks: Landmarks, share: float = 1.0) -> SharpenedPoses:
+    """Return what an image says of landmarks of the wall, of which it shows the left part."""
+    cells = cells_of(pose())
+    noise = torch.randn(cells.shape, generator=torch.Generator().manual_seed(6))
+    covered = (torch.arange(cells.shape[2]) >= share * cells.shape[2])[:, None]
+    partly = unit_cells(torch.where(covered, noise, cells).permute(0, 3, 1, 2))
+    return sharpen(pose()[None], marks, CAMERA, partly, STRIDE)
+
+
+def test_landmarks_refute_a_pose_in_another_room_and_not_one_of_an_image_that_is_half_covered() -> None:
+    marks = replace(landmarks(pose(), 2000), usual_share=1.0)
+    noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(5)) * 40
+    alike = (torch.arange(len(marks)) % 3 == 0)[:, None]
+    other_room = replace(marks, features=torch.where(alike, marks.features, noise.char()))
+    found = seen(other_room)
+    assert found.doubtful.all() and found.refuted.all() and not found.ok.any()
+    half = seen(marks, 0.46)
+    assert half.doubtful.all() and not half.refuted.any() and not half.ok.any()
+    assert not seen(marks).doubtful.any() and not seen(marks).refuted.any()
+    # Where few of them should be in view, they say nothing.
+    foreign = replace(landmarks(pose(), MIN_LANDMARKS - 1), features=noise[: MIN_LANDMARKS - 1].char())
+    assert seen(foreign).doubtful.all() and not seen(foreign).refuted.any()
 
 
 def test_an_unknown_pose_stays_so() -> None:
