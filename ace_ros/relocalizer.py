@@ -5,19 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ace_ros.config import RansacConfig
-from ace_ros.errors import CameraError, MapError
+from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.landmark_pose import LandmarkPose, pose_from_landmarks
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
-from ace_ros.network.input import network_batch, network_size
+from ace_ros.network.input import grey_batch, network_batch, network_size
 from ace_ros.network.landmark_matching import likeness
 from ace_ros.network.landmarks import unit_cells
 from ace_ros.network.precision import autocast, choose_device
@@ -39,6 +38,7 @@ MAX_FINALISTS, MAX_RIVALS = 2, 4
 # A chunk with this share of the likeness of the most similar one may be where the image is from, too.
 # Other rooms of a building, with the same doors and windows, had 0.5 in the median and 0.71 at most.
 ALIKE = 0.75
+NEAR_EXPECTED_M = 1.0  # a pose so near to where the camera is expected needs no landmarks
 BOUNDS_MARGIN_M = 2.0  # around the bounds of a chunk or place, for a robot whose pose there is expected
 
 
@@ -64,9 +64,10 @@ class Relocalizer:
 
     `expected` (3,) float64 may be set before an image: where in the map frame the camera should be,
     to a few metres, None where that is not known. Chunks elsewhere are then looked at only if those
-    around it leave a doubt, and of chunks that look alike the expected one is believed. `encoder` is
-    for maps whose encoder lies elsewhere than where they were trained. Without `sharp` poses are
-    what the heads alone say. Raises MapError when the map's encoder is not there or is another one.
+    around it leave a doubt, of chunks that look alike the expected one is believed, and landmarks refute
+    no pose within a metre of it. `encoder` is for maps whose encoder lies elsewhere than where they were
+    trained. Without `sharp` poses are what the heads alone say. Raises MapError when the map's encoder is
+    not there or is another one.
     """
 
     def __init__(
@@ -233,6 +234,8 @@ class Relocalizer:
                 found.ok[:, None, None], scale * found.covariance, covariance[rows]
             )
         poses = replace(poses, T_map_camera=T, covariance=covariance)
+        if self.expected is not None:
+            refuted &= (T[:, :3, 3] - self.expected.to(self.device)).norm(dim=1) > NEAR_EXPECTED_M
         return without(poses, refuted, Reason.TOO_FEW_INLIERS), doubtful
 
     def _chosen(self, found: Correspondences, solved: PoseBatch) -> tuple[Tensor, Tensor]:
@@ -289,20 +292,3 @@ class Relocalizer:
             low, high = self._bounds[:, 0] - BOUNDS_MARGIN_M, self._bounds[:, 1] + BOUNDS_MARGIN_M
             around = ((low <= self.expected) & (self.expected <= high)).all(1)
         return around.nonzero()[:, 0].to(self.device), (~around).nonzero()[:, 0].to(self.device)
-
-
-def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
-    """Return images as a checked grey batch (B, H, W) uint8; arguments and errors as in `localize`."""
-    if images.dtype != np.uint8 or images.ndim not in (2, 3) or 0 in images.shape:
-        raise CameraError(
-            f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"
-        )
-    if images.ndim == 3 and images.shape[2] == 3:
-        images = cv2.cvtColor(images, cv2.COLOR_BGR2GRAY)
-    batch = images[None] if images.ndim == 2 else images
-    width, height = camera.size
-    if batch.shape[1:] != (height, width):
-        raise CameraError(
-            f"the image is {batch.shape[2]}x{batch.shape[1]}, its camera_info says {width}x{height}"
-        )
-    return batch

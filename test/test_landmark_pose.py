@@ -115,6 +115,10 @@ def test_a_pose_that_landmarks_refute_is_none(trained: Trained) -> None:
         found = refuting.solve(seen, match)
         assert not found.ok.any() and int(found.reason[0]) == int(Reason.TOO_FEW_INLIERS)
         assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
+    there = frame.T_map_camera[:3, 3]
+    for metres, believed in ((0.7, True), (2.0, False)):  # from where odometry has the camera
+        refuting.expected = there + torch.tensor([metres, 0.0, 0.0])
+        assert bool(refuting.localize(image, frame.camera).ok[0]) == believed
 
 
 def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trained: Trained) -> None:

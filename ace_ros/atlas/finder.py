@@ -22,12 +22,12 @@ from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
-from ace_ros.network.input import network_batch
+from ace_ros.network.input import grey_batch, network_batch
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.network.signature import signature
 from ace_ros.pnp import PoseBatch, Reason
 from ace_ros.pnp.rivals import answer_of, weigh
-from ace_ros.relocalizer import BOUNDS_MARGIN_M, Correspondences, Relocalizer, grey_batch
+from ace_ros.relocalizer import BOUNDS_MARGIN_M, Correspondences, Relocalizer
 from ace_ros.scene_map import SceneMap
 
 SIMILARITY_MARGIN = 0.05  # places so nearly as similar to an image as the known one are tried too

@@ -7,12 +7,34 @@ import cv2
 import numpy as np
 
 from ace_ros.config import IMAGE_SHORT_SIDE
+from ace_ros.errors import CameraError
+from ace_ros.geometry.camera import Camera
 
 
 def network_size(width: int, height: int) -> tuple[int, int]:
     """Return (width, height) of an image after resizing its short side to what the encoder expects."""
     scale = IMAGE_SHORT_SIDE / min(width, height)
     return round(width * scale), round(height * scale)
+
+
+def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return images (H, W), (H, W, 3) BGR or (B, H, W), uint8, as a checked grey batch (B, H, W).
+
+    Raises CameraError when they are no images, or of another size than the camera's.
+    """
+    if images.dtype != np.uint8 or images.ndim not in (2, 3) or 0 in images.shape:
+        raise CameraError(
+            f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"
+        )
+    if images.ndim == 3 and images.shape[2] == 3:
+        images = cv2.cvtColor(images, cv2.COLOR_BGR2GRAY)
+    batch = images[None] if images.ndim == 2 else images
+    width, height = camera.size
+    if batch.shape[1:] != (height, width):
+        raise CameraError(
+            f"the image is {batch.shape[2]}x{batch.shape[1]}, its camera_info says {width}x{height}"
+        )
+    return batch
 
 
 def network_batch(images: np.ndarray, stride: int) -> np.ndarray:
