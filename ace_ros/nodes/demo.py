@@ -26,6 +26,7 @@ from ace_ros.errors import AceError
 from ace_ros.network.precision import choose_device
 from ace_ros.nodes.demo_client import Demo, cloud_points
 from ace_ros.nodes.demo_display import Display, display
+from ace_ros.nodes.shutdown import until_shutdown
 from ace_ros.srv import LoadMap, Train
 
 PHASES = ("start", "drive and record", "train the map", "carried away, find itself", "report")
@@ -196,26 +197,29 @@ def _ros() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 where all bars hold, 1 where one is missed, 2 where it broke off."""
     rclpy.init(args=arguments)
-    demo = None
     try:
-        demo = Demo()
-        executor = SingleThreadedExecutor()
-        executor.add_node(demo)
-        threading.Thread(target=_spin, args=(executor,), daemon=True).start()
-        with display(PHASES) as show:
-            report = run(demo, show)
-        print(demo_report.describe(report), flush=True)
-        missed = demo_report.missed_bars(report)
-        for sentence in missed:
-            print(f"demo: {sentence}", file=sys.stderr)
-        return 1 if missed else 0
+        with until_shutdown():
+            return _judge()
     except AceError as error:
         print(f"demo: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 2
     finally:
         rclpy.try_shutdown()
+    return 2
+
+
+def _judge() -> int:
+    """Run the demo and say what it found; return 0 where all bars hold, otherwise 1."""
+    demo = Demo()
+    executor = SingleThreadedExecutor()
+    executor.add_node(demo)
+    threading.Thread(target=_spin, args=(executor,), daemon=True).start()
+    with display(PHASES) as show:
+        report = run(demo, show)
+    print(demo_report.describe(report), flush=True)
+    missed = demo_report.missed_bars(report)
+    for sentence in missed:
+        print(f"demo: {sentence}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

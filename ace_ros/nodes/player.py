@@ -67,7 +67,7 @@ class Player(Node):
         if (
             self._next == 0
             and waited < self._config.wait_for_subscriber_s
-            and self._images.get_subscription_count() == 0
+            and 0 in (self._images.get_subscription_count(), self._infos.get_subscription_count())
         ):
             return
         if self._next == len(self._frames):

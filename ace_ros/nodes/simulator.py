@@ -198,19 +198,20 @@ class Simulator(Node):
 def main(arguments: list[str] | None = None) -> int:
     """Run the simulator until it is interrupted; return the exit code."""
     import rclpy
-    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.executors import MultiThreadedExecutor
+
+    from ace_ros.nodes.shutdown import until_shutdown
 
     cv2.setNumThreads(1)  # the networks need the processor more
     torch.set_num_threads(1)
     rclpy.init(args=arguments)
     node = None
     try:
-        node = Simulator()
-        executor = MultiThreadedExecutor(num_threads=3)
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with until_shutdown():
+            node = Simulator()
+            executor = MultiThreadedExecutor(num_threads=3)
+            executor.add_node(node)
+            executor.spin()
     except AceError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return 2

@@ -27,7 +27,9 @@ def main(name: str, arguments: list[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str] | None) -> int:
     import rclpy
-    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.executors import MultiThreadedExecutor
+
+    from ace_ros.nodes.shutdown import until_shutdown
 
     wait_briefly()
     keep_memory()
@@ -35,13 +37,12 @@ def _run(name: str, arguments: list[str] | None) -> int:
     rclpy.init(args=arguments)
     node = None
     try:
-        node = node_class()
-        # Services that wait (train, relocalize) take a thread; tf and images need others.
-        executor = MultiThreadedExecutor(num_threads=THREADS)
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with until_shutdown():
+            node = node_class()
+            # Services that wait (train, relocalize) take a thread; tf and images need others.
+            executor = MultiThreadedExecutor(num_threads=THREADS)
+            executor.add_node(node)
+            executor.spin()
     finally:
         if node is not None:
             node.close()
