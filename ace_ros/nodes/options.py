@@ -141,7 +141,7 @@ class PlayerConfig(CheckedConfig):
     mount_z_m: float = option(0.0, "... up", unit="m", low=-100.0, high=100.0)
     mount_pitch_deg: float = option(0.0, "... tilted down", unit="deg", low=-90.0, high=90.0)
     wait_for_subscriber_s: float = option(
-        10.0, "longest wait for first subscribers of the images and their camera_info", unit="s", low=0.0, high=3600.0
+        10.0, "longest wait for subscribers of images and camera_info", unit="s", low=0.0, high=3600.0
     )
 
 
