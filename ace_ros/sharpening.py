@@ -23,7 +23,7 @@ MIN_SHARE = 0.45
 SHARE_OF_USUAL = 0.5
 LEAST_SHARE = 0.1  # however few it usually is
 # Where even fewer than half of those in view are found, contradicting or not, the head may be wrong, and
-# where so few of the usual share agree, it is: it saw the doors and windows of another room. Of 163 such
+# where so few of the usual share agree, it is: it saw the doors and windows of another room. Of 173 such
 # poses all had 0.36 of the usual share or less. Images of the place that are half covered have 0.4 or more.
 FOUND_SHARE = 0.5
 REFUTED_SHARE_OF_USUAL = 0.4
