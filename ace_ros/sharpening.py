@@ -22,9 +22,9 @@ MIN_SHARE = 0.45
 # same doors, windows and floors. Right poses had 0.59 of the usual share at least, wrong ones 0.33 at most.
 SHARE_OF_USUAL = 0.5
 LEAST_SHARE = 0.1  # however few it usually is
-# Where even fewer than half of those in view are found, contradicting or not, the head may be wrong, and
-# where so few of the usual share agree, it is: it saw the doors and windows of another room. Of 173 such
-# poses all had 0.36 of the usual share or less. Images of the place that are half covered have 0.4 or more.
+# Where fewer than half of those in view are found at all, the head may be wrong, and where so few of the
+# usual share agree, it is: it took the doors and windows of another room for its own. All of 173 such poses
+# had 0.36 of the usual share or less; most images of the place that are half covered have more.
 FOUND_SHARE = 0.5
 REFUTED_SHARE_OF_USUAL = 0.4
 
