@@ -6,7 +6,6 @@ Time is real. The true pose is published for reports; nothing that is demonstrat
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ from ace_ros.data.simulated_drive import (
     second_tour,
 )
 from ace_ros.data.simulated_room import SimulatedRoom, photograph
-from ace_ros.errors import AceError
 from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
 from ace_ros.nodes.images import fill_image
 from ace_ros.nodes.parameters import Parameters
@@ -73,6 +71,8 @@ class Simulator(Node):
     """Topics image, camera_info, odom, ground_truth, tour_progress, tf; services start_tour, kidnap."""
 
     def __init__(self) -> None:
+        cv2.setNumThreads(1)  # the networks, in other processes, need the processor more
+        torch.set_num_threads(1)
         super().__init__("simulator", automatically_declare_parameters_from_overrides=True)
         self._config: SimulatorConfig = Parameters(self, SimulatorConfig)[SimulatorConfig]
         config = self._config
@@ -96,6 +96,9 @@ class Simulator(Node):
         self.create_timer(1.0 / config.odometry_rate_hz, self._on_odometry_timer, callback_group=odometry)
         self._publish_progress(0.0)
         self.get_logger().info("the robot stands in the room")
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _make_publishers(self) -> None:
         self._images = self.create_publisher(Image, "image", SENSOR)
@@ -193,30 +196,3 @@ class Simulator(Node):
             self._rendered = true_pose, image
         exposure = 1.0 + self._config.exposure_change * float(np.sin(0.4 * now))
         return photograph(self._rendered[1], self._rng, exposure, self._config.noise)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the simulator until it is interrupted; return the exit code."""
-    import rclpy
-    from rclpy.executors import MultiThreadedExecutor
-
-    from ace_ros.nodes.shutdown import until_shutdown
-
-    cv2.setNumThreads(1)  # the networks need the processor more
-    torch.set_num_threads(1)
-    rclpy.init(args=arguments)
-    node = None
-    try:
-        with until_shutdown():
-            node = Simulator()
-            executor = MultiThreadedExecutor(num_threads=3)
-            executor.add_node(node)
-            executor.spin()
-    except AceError as error:
-        print(f"simulator: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0

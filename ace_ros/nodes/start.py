@@ -10,7 +10,7 @@ from typing import Any
 from ace_ros.errors import AceError
 from ace_ros.process import keep_memory, wait_briefly
 
-NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player"}
+NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player", "simulator": "Simulator"}
 THREADS = 4
 
 
