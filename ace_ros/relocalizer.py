@@ -16,7 +16,7 @@ from ace_ros.landmark_pose import LandmarkPose, pose_from_landmarks
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.head_ensemble import HeadEnsemble
-from ace_ros.network.input import grey_batch, network_batch, network_size
+from ace_ros.network.input import encoder_input, network_size
 from ace_ros.network.landmark_matching import likeness
 from ace_ros.network.landmarks import unit_cells
 from ace_ros.network.precision import autocast, choose_device
@@ -114,13 +114,11 @@ class Relocalizer:
     def predict(self, images: np.ndarray, camera: Camera) -> Correspondences:
         """Return where the map places the pixels of images; arguments and errors as in `localize`."""
         stride, size = self._stride, network_size(*camera.size)
-        resized = network_batch(grey_batch(images, camera), stride)
-        height, width = resized.shape[1:]
-        batch = torch.from_numpy(resized)[:, None].to(self.device).float() / 255.0
-        cells = cell_centres(height, width, stride, self.device)
+        batch = encoder_input(images, camera, stride, self.device)
+        cells = cell_centres(*batch.shape[2:], stride, self.device)
         with torch.inference_mode():
             with autocast(self.device):
-                features = self._encoder(batch.contiguous(memory_format=torch.channels_last))
+                features = self._encoder(batch)
             image, chunk = self._candidates(features, cells, camera.resize(*size).to(self.device))
             points = self._heads(features.flatten(2).transpose(1, 2)[image], chunk)  # (M, N, 3)
             points = points.double() + self._centres[chunk, None]
@@ -228,7 +226,7 @@ class Relocalizer:
             found = sharpen(local, landmarks, camera, cells[rows], self._stride)
             found.T_local_camera[:, :3, 3] += self._centres[number]
             doubtful[rows] |= found.doubtful
-            refuted[rows] = found.refuted & poses.ok[rows]
+            refuted[rows] = found.refuted
             T[rows] = torch.where(found.ok[:, None, None], found.T_local_camera, T[rows])
             covariance[rows] = torch.where(
                 found.ok[:, None, None], scale * found.covariance, covariance[rows]

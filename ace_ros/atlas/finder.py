@@ -22,7 +22,7 @@ from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
-from ace_ros.network.input import grey_batch, network_batch
+from ace_ros.network.input import encoder_input
 from ace_ros.network.precision import autocast, choose_device
 from ace_ros.network.signature import signature
 from ace_ros.pnp import PoseBatch, Reason
@@ -190,10 +190,9 @@ class PlaceFinder:
 
     def _features(self, image: np.ndarray, camera: Camera) -> Tensor:
         """Return the features (C, h, w) of an image; the encoder remembers them for the places."""
-        resized = network_batch(grey_batch(image, camera), self._encoder.card.stride)
-        batch = torch.from_numpy(resized)[:, None].to(self.device).float() / 255.0
+        batch = encoder_input(image, camera, self._encoder.card.stride, self.device)
         with torch.inference_mode(), autocast(self.device):
-            features: Tensor = self._encoder.module(batch.contiguous(memory_format=torch.channels_last))
+            features: Tensor = self._encoder.module(batch)
         return features[0]
 
     def _try(self, number: int, query: Tensor, image: np.ndarray, camera: Camera, hint: Hint) -> Trial:

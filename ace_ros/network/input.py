@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from ace_ros.config import IMAGE_SHORT_SIDE
 from ace_ros.errors import CameraError
@@ -17,11 +19,19 @@ def network_size(width: int, height: int) -> tuple[int, int]:
     return round(width * scale), round(height * scale)
 
 
-def grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
-    """Return images (H, W), (H, W, 3) BGR or (B, H, W), uint8, as a checked grey batch (B, H, W).
+def encoder_input(images: np.ndarray, camera: Camera, stride: int, device: torch.device) -> Tensor:
+    """Return images (H, W), (H, W, 3) BGR or (B, H, W), uint8, as an encoder takes them.
 
-    Raises CameraError when they are no images, or of another size than the camera's.
+    That is (B, 1, h, w) float32 in [0, 1], h and w whole cells of `stride`, on a device. Raises CameraError
+    when they are no images, or of another size than the camera's.
     """
+    resized = torch.from_numpy(network_batch(_grey_batch(images, camera), stride))
+    grey = resized[:, None].to(device).float() / 255.0
+    return grey.contiguous(memory_format=torch.channels_last)
+
+
+def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
+    """Return images as a checked grey batch (B, H, W) uint8."""
     if images.dtype != np.uint8 or images.ndim not in (2, 3) or 0 in images.shape:
         raise CameraError(
             f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"
