@@ -47,12 +47,20 @@ def test_landmarks_of_visits_that_contradict_each_other_are_not_believed() -> No
     assert not found.ok.any() and not found.doubtful.any() and not found.refuted.any()
 
 
-def test_a_place_that_shows_less_than_half_of_what_is_usual_is_another_one() -> None:
-    """Doors and windows of other rooms: a third of the landmarks are where they should be."""
-    marks = landmarks(pose())
+def foreign(marks: Landmarks) -> Landmarks:
+    """Return landmarks in the same places that look otherwise."""
     noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(5)) * 40
+    return replace(marks, features=noise.char())
+
+
+def of_another_room(marks: Landmarks) -> Landmarks:
+    """Return landmarks of which a third, its doors and windows, look the same."""
     alike = (torch.arange(len(marks)) % 3 == 0)[:, None]
-    partly = replace(marks, features=torch.where(alike, marks.features, noise.char()))
+    return replace(marks, features=torch.where(alike, marks.features, foreign(marks).features))
+
+
+def test_a_place_that_shows_less_than_half_of_what_is_usual_is_another_one() -> None:
+    partly = of_another_room(landmarks(pose()))
 
     def sharpened(usual_share: float) -> SharpenedPoses:
         marks = replace(partly, usual_share=usual_share)
@@ -74,17 +82,14 @@ def seen(marks: Landmarks, share: float = 1.0) -> SharpenedPoses:
 
 def test_landmarks_refute_a_pose_in_another_room_and_not_one_of_an_image_that_is_half_covered() -> None:
     marks = replace(landmarks(pose(), 2000), usual_share=1.0)
-    noise = torch.randn(marks.features.shape, generator=torch.Generator().manual_seed(5)) * 40
-    alike = (torch.arange(len(marks)) % 3 == 0)[:, None]
-    other_room = replace(marks, features=torch.where(alike, marks.features, noise.char()))
-    found = seen(other_room)
+    found = seen(of_another_room(marks))
     assert found.doubtful.all() and found.refuted.all() and not found.ok.any()
     half = seen(marks, 0.46)
     assert half.doubtful.all() and not half.refuted.any() and not half.ok.any()
     assert not seen(marks).doubtful.any() and not seen(marks).refuted.any()
     # Where few of them should be in view, they say nothing.
-    foreign = replace(landmarks(pose(), MIN_LANDMARKS - 1), features=noise[: MIN_LANDMARKS - 1].char())
-    assert seen(foreign).doubtful.all() and not seen(foreign).refuted.any()
+    few = seen(foreign(landmarks(pose(), MIN_LANDMARKS - 1)))
+    assert few.doubtful.all() and not few.refuted.any()
 
 
 def test_an_unknown_pose_stays_so() -> None:
