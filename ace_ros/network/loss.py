@@ -67,7 +67,7 @@ def reprojection_loss(
     times less than the valid predictions of the same batch push, and wrong ones would stay wrong.
     And its depth is not the same for all pixels of all scenes, but what a plane sweep found.
     """
-    # index_select and not [image]: on a CPU, that takes several times as long for such small rows.
+    # Indexing with [image] takes several times as long on a CPU, where rows are so small.
     T, K, K_inverse = (x.index_select(0, image) for x in (views.T_camera_map, views.K, views.K_inverse))
     in_camera = torch.baddbmm(T[:, :, 3:], T[:, :, :3], points[:, :, None])  # (b, 3, 1)
     depth = in_camera[:, 2]  # (b, 1)
