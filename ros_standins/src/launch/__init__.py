@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from launch import actions, conditions, event_handlers, events, logging, substitutions
-from launch.action import Action
+from launch.action import Action, LaunchDescriptionEntity
 from launch.conditions import Condition
 from launch.event_handlers import EventHandler
 from launch.events import Event
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
-from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.launch_service import LaunchService
-from launch.substitution import SomeSubstitutionsType, Substitution
+from launch.substitutions import SomeSubstitutionsType, Substitution
 
 __all__ = [
     "Action",

@@ -1,15 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base class of actions."""
+"""What launch descriptions are made of."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from launch.launch_description_entity import LaunchDescriptionEntity
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launch.conditions import Condition
     from launch.launch_context import LaunchContext
+
+
+class LaunchDescriptionEntity:
+    """Something that can be visited and may yield further entities."""
+
+    def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
+        """Do what the entity is for and return what has to be visited next."""
+        raise NotImplementedError
+
+    def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
+        """Return the entities that are always visited with this one."""
+        return []
+
+    def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
+        """Return the entities that may be visited later or under a condition."""
+        return []
 
 
 class Action(LaunchDescriptionEntity):
@@ -39,3 +54,27 @@ class Action(LaunchDescriptionEntity):
     def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
         """Do what the action is for and return what has to be visited next."""
         return None
+
+
+def visit_all(entity: LaunchDescriptionEntity, context: LaunchContext) -> None:
+    """Visit an entity and everything it yields, depth first."""
+    for child in entity.visit(context) or []:
+        visit_all(child, context)
+
+
+def list_of_entities(entities: Any) -> list[LaunchDescriptionEntity]:
+    """Return an entity, an iterable of entities or None as a list.
+
+    Raises TypeError where something else is in it.
+    """
+    if entities is None:
+        return []
+    if isinstance(entities, LaunchDescriptionEntity):
+        return [entities]
+    if not isinstance(entities, Iterable):
+        raise TypeError(f"expected launch entities, got {entities!r}")
+    result = [entity for entity in entities if entity is not None]
+    for entity in result:
+        if not isinstance(entity, LaunchDescriptionEntity):
+            raise TypeError(f"expected a launch entity, got {entity!r}")
+    return result

@@ -3,25 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from launch.action import LaunchDescriptionEntity, list_of_entities
 from launch.events import Event, Shutdown
-from launch.events.process import ProcessExited, ProcessStarted
-from launch.launch_description_entity import LaunchDescriptionEntity
+from launch.events.process import ProcessExited, ProcessIO, ProcessStarted
 
 if TYPE_CHECKING:
-    from launch.action import Action
     from launch.launch_context import LaunchContext
 
-__all__ = [
-    "EventHandler",
-    "OnProcessExit",
-    "OnProcessStart",
-    "OnShutdown",
-]
-
 Entities = Any  # an entity, an iterable of entities, None, or a function that returns one of these
+Target = Any  # an action, a function that tells whether it is for an action, or None for all
 
 
 class EventHandler:
@@ -57,65 +50,50 @@ class EventHandler:
         return self._reaction
 
 
+class OnShutdown(EventHandler):
+    """React to the end of the launch."""
+
+    def __init__(self, *, on_shutdown: Entities, **kwargs: Any) -> None:
+        matcher = _matcher(Shutdown, None)
+        super().__init__(matcher=matcher, entities=on_shutdown, **kwargs)
+
+
 class OnProcessStart(EventHandler):
     """React to the start of one process, of processes that match, or of any."""
 
-    def __init__(
-        self,
-        *,
-        target_action: Action | Callable[[Action], bool] | None = None,
-        on_start: Entities,
-        **kwargs: Any,
-    ) -> None:
-        matcher = _process_matcher(ProcessStarted, target_action)
+    def __init__(self, *, target_action: Target = None, on_start: Entities, **kwargs: Any) -> None:
+        matcher = _matcher(ProcessStarted, target_action)
         super().__init__(matcher=matcher, entities=on_start, **kwargs)
 
 
 class OnProcessExit(EventHandler):
     """React to the end of one process, of processes that match, or of any."""
 
-    def __init__(
-        self,
-        *,
-        target_action: Action | Callable[[Action], bool] | None = None,
-        on_exit: Entities,
-        **kwargs: Any,
-    ) -> None:
-        matcher = _process_matcher(ProcessExited, target_action)
+    def __init__(self, *, target_action: Target = None, on_exit: Entities, **kwargs: Any) -> None:
+        matcher = _matcher(ProcessExited, target_action)
         super().__init__(matcher=matcher, entities=on_exit, **kwargs)
 
 
-class OnShutdown(EventHandler):
-    """React to the end of the launch."""
+class OnProcessIO(EventHandler):
+    """Call a function `(event)` with what one process, processes that match, or any has written."""
 
-    def __init__(self, *, on_shutdown: Entities, **kwargs: Any) -> None:
-        super().__init__(
-            matcher=lambda event: isinstance(event, Shutdown), entities=on_shutdown, **kwargs
-        )
+    def __init__(
+        self,
+        *,
+        target_action: Target = None,
+        on_stdout: Callable[[ProcessIO], Any] | None = None,
+        on_stderr: Callable[[ProcessIO], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        def handle(event: ProcessIO, context: LaunchContext) -> Any:
+            react = on_stdout if event.from_stdout else on_stderr
+            return None if react is None else react(event)
 
-
-def list_of_entities(entities: Any) -> list[LaunchDescriptionEntity]:
-    """Return an entity, an iterable of entities or None as a list.
-
-    Raises TypeError where something else is in it.
-    """
-    if entities is None:
-        return []
-    if isinstance(entities, LaunchDescriptionEntity):
-        return [entities]
-    if not isinstance(entities, Iterable):
-        raise TypeError(f"expected launch entities, got {entities!r}")
-    result = [entity for entity in entities if entity is not None]
-    for entity in result:
-        if not isinstance(entity, LaunchDescriptionEntity):
-            raise TypeError(f"expected a launch entity, got {entity!r}")
-    return result
+        super().__init__(matcher=_matcher(ProcessIO, target_action), entities=handle, **kwargs)
 
 
-def _process_matcher(
-    event_type: type[Event], target: Action | Callable[[Action], bool] | None
-) -> Callable[[Event], bool]:
-    """Return a matcher for process events of one type and one process, or of some processes."""
+def _matcher(event_type: type[Event], target: Target) -> Callable[[Event], bool]:
+    """Return a matcher for events of one type and, for a process, of those that are meant."""
 
     def matches(event: Event) -> bool:
         if not isinstance(event, event_type):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a running launch knows: configurations, environment, event handlers, running processes."""
+"""What a running launch knows: configurations, environment, events and their handlers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launch.actions.execute_process import ExecuteProcess
     from launch.event_handlers import EventHandler
     from launch.events import Event
-    from launch.substitution import Substitution
+    from launch.substitutions import Substitution
 
 
 class LaunchContext:
@@ -26,15 +25,12 @@ class LaunchContext:
         self.launch_configurations: dict[str, Any] = {}
         self.is_shutdown = False
         self.asyncio_loop: asyncio.AbstractEventLoop | None = None
-        self.running_processes: set[ExecuteProcess] = set()
         self.process_count = 0
-        self._events: deque[Event] = deque()
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._event_handlers: deque[EventHandler] = deque()
         self._completion_futures: list[asyncio.Future] = []
-        self._wake = asyncio.Event()
         self._locals: dict[str, Any] = {}
-        self._configurations_stack: list[dict[str, Any]] = []
-        self._environment_stack: list[dict[str, str]] = []
+        self._scopes: list[tuple[dict[str, Any], dict[str, str]]] = []
 
     @property
     def environment(self) -> MutableMapping[str, str]:
@@ -43,7 +39,7 @@ class LaunchContext:
 
     @property
     def locals(self) -> SimpleNamespace:
-        """The values that belong to the entity being visited, e.g. `event`."""
+        """The values that belong to what is being handled: `event`."""
         return SimpleNamespace(**self._locals)
 
     def get_locals_as_dict(self) -> dict[str, Any]:
@@ -54,24 +50,17 @@ class LaunchContext:
         """Add or replace local values."""
         self._locals = {**self._locals, **extensions}
 
-    def replace_locals(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Set all local values and return the previous ones."""
-        previous, self._locals = self._locals, dict(values)
-        return previous
-
     def perform_substitution(self, substitution: Substitution) -> str:
         """Return the text of a substitution."""
         return substitution.perform(self)
 
     def push_scope(self) -> None:
         """Remember launch configurations and environment for `pop_scope`."""
-        self._configurations_stack.append(dict(self.launch_configurations))
-        self._environment_stack.append(dict(os.environ))
+        self._scopes.append((dict(self.launch_configurations), dict(os.environ)))
 
     def pop_scope(self) -> None:
         """Restore launch configurations and environment."""
-        self.launch_configurations = self._configurations_stack.pop()
-        environment = self._environment_stack.pop()
+        self.launch_configurations, environment = self._scopes.pop()
         if environment != os.environ:
             os.environ.clear()
             os.environ.update(environment)
@@ -93,41 +82,16 @@ class LaunchContext:
 
     def emit_event_sync(self, event: Event) -> None:
         """Queue an event; it is handled after what is being visited now."""
-        self._events.append(event)
-        self._wake.set()
-
-    async def emit_event(self, event: Event) -> None:
-        """Queue an event."""
-        self.emit_event_sync(event)
-
-    def next_event(self) -> Event | None:
-        """Take the oldest queued event, or None."""
-        return self._events.popleft() if self._events else None
+        self.events.put_nowait(event)
 
     def add_completion_future(self, future: asyncio.Future) -> None:
-        """Keep the launch running until a future is done."""
+        """Keep the launch running until a future is done; where it fails, the launch does."""
         self._completion_futures.append(future)
-        self._wake.set()
 
-    async def wait_for_work(self) -> bool:
-        """Wait until an event is queued or a future ends; return False when nothing is left.
-
-        Raises the exception of a failed future.
-        """
+    def unfinished(self) -> list[asyncio.Future]:
+        """Return the completion futures that are not done; raise the exception of a failed one."""
         ended = [future for future in self._completion_futures if future.done()]
         self._completion_futures = [f for f in self._completion_futures if not f.done()]
         for future in ended:
             future.result()
-        if ended or self._events:
-            return True
-        if not self._completion_futures:
-            return False
-        self._wake = asyncio.Event()  # of this loop
-        wake = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait(
-                [wake, *self._completion_futures], return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            wake.cancel()
-        return True
+        return self._completion_futures

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from launch.launch_description_entity import LaunchDescriptionEntity
+from launch.action import Action, LaunchDescriptionEntity
 
 if TYPE_CHECKING:
-    from launch.action import Action
-    from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+    from launch.actions import DeclareLaunchArgument
     from launch.launch_context import LaunchContext
 
 
@@ -20,57 +19,38 @@ class LaunchDescription(LaunchDescriptionEntity):
     def __init__(self, initial_entities: Iterable[LaunchDescriptionEntity] | None = None) -> None:
         self.entities = list(initial_entities or [])
 
-    def add_entity(self, entity: LaunchDescriptionEntity) -> None:
-        """Append an entity."""
-        self.entities.append(entity)
-
     def add_action(self, action: Action) -> None:
         """Append an action."""
-        self.add_entity(action)
+        self.entities.append(action)
 
     def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        """Return the entities."""
         return self.entities
 
     def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the entities."""
         return self.entities
 
     def get_launch_arguments(self) -> list[DeclareLaunchArgument]:
-        """Return the declared arguments, those of included files too, the first of each name."""
-        pairs = self.get_launch_arguments_with_include_launch_description_actions()
-        return [argument for argument, _ in pairs]
+        """Return the declared arguments, those of included files too, the first of each name.
 
-    def get_launch_arguments_with_include_launch_description_actions(
-        self,
-    ) -> list[tuple[DeclareLaunchArgument, list[IncludeLaunchDescription]]]:
-        """Return the declared arguments, each with the inclusions that lead to it.
-
-        Sets `_conditionally_included` on each: True where it depends on a condition or an event.
+        Sets two marks on each: `_conditionally_included` where it depends on a condition or an
+        event, and `_given_by_inclusion` where the description itself gives it to an included file.
         """
-        from launch.actions import (  # need this module
-            DeclareLaunchArgument,
-            IncludeLaunchDescription,
-        )
+        # They need this module.
+        from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 
-        found: dict[str, tuple[DeclareLaunchArgument, list[IncludeLaunchDescription]]] = {}
+        found: dict[str, DeclareLaunchArgument] = {}
 
-        def collect(
-            entities: Iterable[LaunchDescriptionEntity],
-            conditional: bool,
-            includes: list[IncludeLaunchDescription],
-        ) -> None:
-            for entity in entities:
-                if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
-                    entity._conditionally_included = conditional or entity.condition is not None
-                    found[entity.name] = (entity, includes)
-                inner = (
-                    [*includes, entity]
-                    if isinstance(entity, IncludeLaunchDescription)
-                    else includes
-                )
-                collect(entity.describe_sub_entities(), conditional, inner)
-                collect(entity.describe_conditional_sub_entities(), True, inner)
+        def collect(entity: LaunchDescriptionEntity, conditional: bool, given: set[object]) -> None:
+            if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
+                entity._conditionally_included = conditional or entity.condition is not None
+                entity._given_by_inclusion = entity.name in given
+                found[entity.name] = entity
+            if isinstance(entity, IncludeLaunchDescription):
+                given = given | {name for name, _ in entity.launch_arguments}
+            for inner in entity.describe_sub_entities():
+                collect(inner, conditional, given)
+            for inner in entity.describe_conditional_sub_entities():
+                collect(inner, True, given)
 
-        collect(self.entities, False, [])
+        collect(self, False, set())
         return list(found.values())

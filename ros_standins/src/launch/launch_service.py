@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from launch import logging
+from launch.action import visit_all
 from launch.event_handlers import EventHandler
 from launch.events import Event, IncludeLaunchDescription, Shutdown
-from launch.guard import guard
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
-from launch.launch_description_entity import visit_all
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 
 class LaunchService:
-    """Visits descriptions, handles events, and ends when nothing is left to do."""
+    """Visits descriptions, handles events, and ends when nothing is left to do; runs once."""
 
     def __init__(
         self,
@@ -39,12 +40,23 @@ class LaunchService:
             )
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task | None = None
         self._return_code = 0
 
     @property
     def context(self) -> LaunchContext:
         """The state of the launch."""
         return self._context
+
+    @property
+    def event_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop while the launch runs in it, otherwise None."""
+        return self._loop
+
+    @property
+    def task(self) -> asyncio.Task | None:
+        """The task that runs, or ran, the launch."""
+        return self._task
 
     def include_launch_description(self, launch_description: LaunchDescription) -> None:
         """Visit a description, now if running or else as soon as `run` is called."""
@@ -73,10 +85,9 @@ class LaunchService:
         if self._loop is not None:
             raise RuntimeError("LaunchService cannot be run multiple times concurrently.")
         self._loop = self._context.asyncio_loop = asyncio.get_running_loop()
-        self._return_code = 0
-        logging.log_folder.open()
-        if logging.log_folder.path is not None:
-            folder = logging.log_folder.path
+        self._task = asyncio.current_task()
+        folder = logging.open_file()
+        if folder is not None:
             self._log.info(f"All log files can be found below {folder}")
         self._log.info("Default logging verbosity is set to INFO")
         try:
@@ -84,27 +95,26 @@ class LaunchService:
                 await self._work(shutdown_when_idle)
         finally:
             self._loop = self._context.asyncio_loop = None
-            self._context.is_shutdown = False
-            guard.close()
-            logging.log_folder.close()
+            logging.close_file()
         return self._return_code
 
     async def _work(self, shutdown_when_idle: bool) -> None:
         """Handle events until the launch is shut down and everything has ended."""
+        events = self._context.events
         while True:
             try:
-                event = self._context.next_event()
-                if event is not None:
-                    self._handle(event)
-                elif not shutdown_when_idle and not self._context.is_shutdown:
-                    if not await self._context.wait_for_work():
-                        await asyncio.sleep(0.02)
-                elif not await self._context.wait_for_work():
+                unfinished = self._context.unfinished()
+                if events.empty() and not unfinished:
                     if self._context.is_shutdown:
                         return
-                    self._shut_down("idle")
-            except asyncio.CancelledError:
-                raise
+                    if shutdown_when_idle:
+                        self._shut_down("idle")
+                event = asyncio.ensure_future(events.get())
+                await asyncio.wait([event, *unfinished], return_when=asyncio.FIRST_COMPLETED)
+                if event.done():
+                    self._handle(event.result())
+                else:
+                    event.cancel()
             except Exception as error:  # a launch file may raise anything
                 self._fail(error)
 
@@ -115,19 +125,18 @@ class LaunchService:
                 return
             self._context.is_shutdown = True
         for handler in self._context.handlers_of(event):
-            outer = self._context.get_locals_as_dict()
-            try:
-                for entity in handler.handle(event, self._context):
-                    visit_all(entity, self._context)
-            finally:
-                self._context.replace_locals(outer)
+            for entity in handler.handle(event, self._context):
+                visit_all(entity, self._context)
 
     def _shut_down(self, reason: str, due_to_sigint: bool = False) -> None:
         self._context.emit_event_sync(Shutdown(reason=reason, due_to_sigint=due_to_sigint))
 
     def _fail(self, error: Exception) -> None:
         """Say what went wrong and end the launch; processes are still ended in good order."""
-        message = f"Caught exception in launch (see debug for traceback): {_one_line(error)}"
+        # KeyError's own text is the repr of its argument.
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        message = "Caught exception in launch (see debug for traceback): "
+        message += text or type(error).__name__
         self._log.debug("".join(traceback.format_exception(error)))
         self._log.error(message)
         self._return_code = 1
@@ -135,10 +144,11 @@ class LaunchService:
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:
-        """End the launch on SIGINT, SIGTERM, SIGQUIT and SIGHUP, which reach no child directly."""
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
-        previous = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
+        """End the launch on signals, none of which reaches a child directly."""
+        previous = {number: signal.getsignal(number) for number in _SIGNALS}
+        if previous[signal.SIGHUP] is signal.SIG_IGN:  # started with nohup
+            del previous[signal.SIGHUP]
+        for number in previous:
             self._loop.add_signal_handler(number, self._on_signal, number)
         try:
             yield
@@ -148,9 +158,8 @@ class LaunchService:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int) -> None:
-        """Shut down; pass a repeated SIGINT on to what still runs."""
+        name = signal.Signals(number).name
         if number != signal.SIGINT:
-            name = signal.Signals(number).name
             self._log.error(f"user interrupted with {name}, terminating...")
             self._return_code = 1
             self._shut_down(name)
@@ -158,13 +167,4 @@ class LaunchService:
             self._log.warning("user interrupted with ctrl-c (SIGINT)")
             self._shut_down("ctrl-c (SIGINT)", due_to_sigint=True)
         else:
-            self._log.warning("user interrupted with ctrl-c (SIGINT) again")
-            for action in tuple(self._context.running_processes):
-                action.send_signal(signal.SIGINT)
-
-
-def _one_line(error: Exception) -> str:
-    """Return an exception's message; KeyError's own text is the repr of its argument."""
-    if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])
-    return str(error) or type(error).__name__
+            self._log.warning("user interrupted with ctrl-c (SIGINT) again, ignoring...")

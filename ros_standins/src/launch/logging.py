@@ -8,6 +8,7 @@ The screen is stdout, for messages of the launch and for output of processes ali
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -17,131 +18,52 @@ from pathlib import Path
 from typing import TextIO
 
 _OUTPUT_ALIASES = {
-    "screen": {"both": ["screen"]},
-    "log": {"both": ["log"], "stderr": ["screen"]},
-    "both": {"both": ["log", "screen"]},
-    "own_log": {"both": ["own_log"], "stdout": ["own_log"], "stderr": ["own_log"]},
-    "full": {"both": ["screen", "log", "own_log"]},
+    "screen": {"both": "screen"},
+    "log": {"both": "log", "stderr": "screen"},
+    "both": {"both": {"log", "screen"}},
 }
-
-
-class LogFolder:
-    """The folder of one launch; files are made when something is written to them."""
-
-    def __init__(self) -> None:
-        self.path: Path | None = None
-        self._files: dict[str, TextIO] = {}
-
-    def open(self) -> None:
-        """Make a new folder; without permission nothing is kept and nothing is said."""
-        self.close()
-        home = os.environ.get("ROS_HOME") or os.path.join("~", ".ros")
-        root = Path(os.environ.get("ROS_LOG_DIR") or os.path.join(home, "log")).expanduser()
-        stamp = datetime.now().strftime("%Y-%m-%d-%H-%M-%S-%f")
-        path = root / f"{stamp}-{socket.gethostname()}-{os.getpid()}"
-        try:
-            path.mkdir(parents=True)
-        except OSError:
-            return
-        self.path = path
-
-    def write(self, line: str, file_name: str = "launch.log") -> None:
-        """Append a line with the time in seconds since 1970."""
-        if self.path is None:
-            return
-        try:
-            if file_name not in self._files:
-                self._files[file_name] = (self.path / file_name).open("a", encoding="utf-8")
-            self._files[file_name].write(f"{time.time():.7f} {line}\n")
-            self._files[file_name].flush()
-        except OSError as error:
-            print_line(f"[WARNING] [launch]: cannot write to '{self.path}', no more logs: {error}")
-            self.close()
-
-    def close(self) -> None:
-        """Close the files."""
-        for file in self._files.values():
-            with contextlib.suppress(OSError):  # a full disk, which was reported before
-                file.close()
-        self._files.clear()
-        self.path = None
-
-
-class Logger:
-    """Messages under a name, on the screen and in launch.log."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def info(self, message: object) -> None:
-        """Write an information."""
-        self._log("INFO", message)
-
-    def warning(self, message: object) -> None:
-        """Write a warning."""
-        self._log("WARNING", message)
-
-    def error(self, message: object) -> None:
-        """Write an error."""
-        self._log("ERROR", message)
-
-    def debug(self, message: object) -> None:
-        """Write a detail, if `ros2 launch --debug` asked for it."""
-        if debugging:
-            self._log("DEBUG", message)
-
-    def _log(self, level: str, message: object) -> None:
-        line = f"[{level}] [{self.name}]: {message}"
-        print_line(line)
-        log_folder.write(line)
-
-
-class ProcessOutput:
-    """Where the lines of one process go, by the rules of `output=`.
-
-    `output` is 'screen', 'log', 'both', 'own_log', 'full', or a dictionary from 'stdout',
-    'stderr' and 'both' to one of 'screen', 'log', 'own_log' or a set of them.
-    """
-
-    def __init__(self, process_name: str, output: str | dict[str, object]) -> None:
-        if isinstance(output, str):
-            if output not in _OUTPUT_ALIASES:
-                raise ValueError(
-                    f"'{output}' is not a valid standard output config, expected one of: "
-                    f"{', '.join(_OUTPUT_ALIASES)}"
-                )
-            output = _OUTPUT_ALIASES[output]
-        self._name = process_name
-        self._targets = {source: _as_set(output.get(source)) for source in ("stdout", "stderr")}
-        self._common = _as_set(output.get("both"))
-
-    def write(self, source: str, line: str) -> None:
-        """Write a line of 'stdout' or 'stderr'."""
-        targets = self._targets[source] | self._common
-        prefixed = f"[{self._name}] {line}"
-        if "screen" in targets:
-            print_line(prefixed)
-        if "log" in targets:
-            log_folder.write(prefixed)
-        if "own_log" in self._targets[source]:
-            log_folder.write(line, f"{self._name}-{source}.log")
-        if "own_log" in self._common:
-            log_folder.write(line, f"{self._name}.log")
-
-
-log_folder = LogFolder()
-debugging = False
+_file: TextIO | None = None
+_level = logging.INFO
 
 
 def set_debugging(enabled: bool) -> None:
     """Print details, too."""
-    global debugging
-    debugging = enabled
+    global _level
+    _level = logging.DEBUG if enabled else logging.INFO
 
 
-def get_logger(name: str = "launch") -> Logger:
-    """Return the logger of a name."""
-    return Logger(name)
+def get_logger(name: str = "launch") -> logging.Logger:
+    """Return the logger of a name, whose messages go to the screen and to launch.log."""
+    logger = logging.getLogger(name)
+    logger.addHandler(_HANDLER)
+    logger.propagate = False
+    logger.setLevel(_level)
+    return logger
+
+
+def open_file() -> Path | None:
+    """Open launch.log in a new folder; without permission return None, and nothing is kept."""
+    global _file
+    close_file()
+    home = os.environ.get("ROS_HOME") or os.path.join("~", ".ros")
+    root = Path(os.environ.get("ROS_LOG_DIR") or os.path.join(home, "log")).expanduser()
+    stamp = datetime.now().strftime("%Y-%m-%d-%H-%M-%S-%f")
+    folder = root / f"{stamp}-{socket.gethostname()}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+        _file = (folder / "launch.log").open("w", encoding="utf-8")
+    except OSError:
+        return None
+    return folder
+
+
+def close_file() -> None:
+    """Close launch.log."""
+    global _file
+    if _file is not None:
+        with contextlib.suppress(OSError):  # a full disk, which was reported before
+            _file.close()
+        _file = None
 
 
 def print_line(line: str) -> None:
@@ -150,7 +72,49 @@ def print_line(line: str) -> None:
         print(line, file=sys.stdout, flush=True)
 
 
+def write_line(line: str) -> None:
+    """Append a line to launch.log with the time in seconds since 1970."""
+    if _file is None:
+        return
+    try:
+        _file.write(f"{time.time():.7f} {line}\n")
+        _file.flush()
+    except OSError as error:
+        print_line(f"[WARNING] [launch]: cannot write to '{_file.name}', no more logs: {error}")
+        close_file()
+
+
+def get_targets(output: str | dict[str, object]) -> dict[str, set[str]]:
+    """Return where stdout and stderr of a process go, by the rules of `output=`.
+
+    `output` is 'screen', 'log', 'both', or a dictionary from 'stdout', 'stderr' and 'both' to
+    'screen', 'log' or a set of them. Raises ValueError for another text.
+    """
+    if isinstance(output, str):
+        if output not in _OUTPUT_ALIASES:
+            raise ValueError(
+                f"'{output}' is not a valid standard output config, expected one of: "
+                f"{', '.join(_OUTPUT_ALIASES)}"
+            )
+        output = _OUTPUT_ALIASES[output]
+    return {
+        source: _as_set(output.get(source)) | _as_set(output.get("both")) for source in ("stdout", "stderr")
+    }
+
+
 def _as_set(targets: object) -> set[str]:
     if targets is None:
         return set()
     return {targets} if isinstance(targets, str) else set(targets)
+
+
+class _Handler(logging.Handler):
+    """Writes messages as ROS 2's launch does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"[{record.levelname}] [{record.name}]: {record.getMessage()}"
+        print_line(line)
+        write_line(line)
+
+
+_HANDLER = _Handler()

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launch.events import Event
 
 if TYPE_CHECKING:
-    from launch.actions.execute_process import ExecuteProcess
+    from launch.actions import ExecuteProcess
 
 
 class RunningProcessEvent(Event):
     """Something about one process; `env` and `cmd` are what it was started with."""
-
-    name = "launch.events.process.RunningProcessEvent"
 
     def __init__(
         self,
@@ -37,14 +35,20 @@ class RunningProcessEvent(Event):
 class ProcessStarted(RunningProcessEvent):
     """A process was started."""
 
-    name = "launch.events.process.ProcessStarted"
-
 
 class ProcessExited(RunningProcessEvent):
     """A process ended; a negative return code is the signal that ended it."""
 
-    name = "launch.events.process.ProcessExited"
-
-    def __init__(self, *, returncode: int, **kwargs: object) -> None:
+    def __init__(self, *, returncode: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.returncode = returncode
+
+
+class ProcessIO(RunningProcessEvent):
+    """A process wrote something: `text` in bytes, on stdout or stderr."""
+
+    def __init__(self, *, text: bytes, fd: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = text
+        self.from_stdout = fd == 1
+        self.from_stderr = fd == 2

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The action that runs a ROS node."""
+"""Run ROS nodes, with namespace and parameters for all nodes of a scope."""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,16 +11,19 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
 from launch import logging
+from launch.action import Action
 from launch.actions import ExecuteProcess
-from launch.substitution import SomeSubstitutionsType
-from launch.utilities import perform_text
-from launch_ros.actions.scope import NAMESPACE, PARAMETERS, join_namespaces
+from launch.substitutions import SomeSubstitutionsType, perform_text
 from launch_ros.executables import find_executable
-from launch_ros.parameter_descriptions import ParameterFile, evaluate_parameters
+from launch_ros.parameter_descriptions import evaluate_parameters
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
+
+NAMESPACE = "ros_namespace"  # the launch configurations that carry both, as in ROS 2
+PARAMETERS = "global_params"
 
 
 class Node(ExecuteProcess):
@@ -38,14 +40,13 @@ class Node(ExecuteProcess):
         package: SomeSubstitutionsType | None = None,
         name: SomeSubstitutionsType | None = None,
         namespace: SomeSubstitutionsType | None = None,
-        exec_name: SomeSubstitutionsType | None = None,
         parameters: list[Any] | None = None,
         remappings: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]] | None = None,
         ros_arguments: Iterable[SomeSubstitutionsType] | None = None,
         arguments: Iterable[SomeSubstitutionsType] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(cmd=[executable], name=exec_name, **kwargs)
+        super().__init__(cmd=[executable], **kwargs)
         if parameters is not None and not isinstance(parameters, list | tuple):
             raise TypeError(f"Node expected a list of 'parameters', got {parameters!r}")
         self.package = package
@@ -96,15 +97,51 @@ class Node(ExecuteProcess):
             values = evaluate_parameters(context, parameters)
             whom = "/**" if "unspecified>" in self.node_name else self.node_name
             return ["--params-file", _write_file({whom: {"ros__parameters": values}})]
-        if not isinstance(parameters, ParameterFile):
-            parameters = ParameterFile(parameters)
-        path = parameters.evaluate(context)
+        path = Path(perform_text(context, parameters))
         if not path.is_file():
             logging.get_logger("launch_ros.actions.node").warning(
                 f"Parameter file path is not a file: {path}"
             )
             return []
         return ["--params-file", str(path)]
+
+
+class PushRosNamespace(Action):
+    """Put the nodes that follow into a namespace, inside of the current one unless absolute."""
+
+    def __init__(self, namespace: SomeSubstitutionsType, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.namespace = namespace
+
+    def execute(self, context: LaunchContext) -> None:
+        pushed = perform_text(context, self.namespace)
+        current = context.launch_configurations.get(NAMESPACE)
+        context.launch_configurations[NAMESPACE] = join_namespaces(current, pushed)
+
+
+class SetParameter(Action):
+    """Give a parameter to all nodes that follow."""
+
+    def __init__(self, name: SomeSubstitutionsType, value: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.value = value
+
+    def execute(self, context: LaunchContext) -> None:
+        added = evaluate_parameters(context, {self.name: self.value})
+        previous = context.launch_configurations.get(PARAMETERS, [])
+        context.launch_configurations[PARAMETERS] = [*previous, *added.items()]
+
+
+def join_namespaces(base: str | None, namespace: str | None) -> str | None:
+    """Return an absolute namespace: `namespace` under `base`, or alone where it is absolute."""
+    if base is None and namespace is None:
+        return None
+    if namespace and (namespace.startswith("/") or not base):
+        joined = namespace
+    else:
+        joined = f"{(base or '').rstrip('/')}/{namespace or ''}"
+    return "/" + joined.strip("/")
 
 
 def _full_name(namespace: str | None, name: str | None) -> str:
@@ -120,13 +157,8 @@ def _as_rule(value: Any) -> str:
 
 
 def _write_file(content: dict[str, Any]) -> str:
-    """Write a parameter file that exists until this process ends (a node may respawn)."""
+    """Write a parameter file that exists until this process ends."""
     with NamedTemporaryFile("w", prefix="launch_params_", delete=False, encoding="utf-8") as file:
         yaml.safe_dump(content, file, default_flow_style=False, allow_unicode=True)
-    atexit.register(_remove, Path(file.name))
+    atexit.register(Path(file.name).unlink, missing_ok=True)
     return file.name
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
