@@ -18,32 +18,18 @@ class LaunchDescriptionEntity:
         """Do what the entity is for and return what has to be visited next."""
         raise NotImplementedError
 
-    def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the entities that are always visited with this one."""
-        return []
-
-    def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the entities that may be visited later or under a condition."""
+    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
+        """Return the entities that visiting this one yields, as far as known beforehand."""
         return []
 
 
 class Action(LaunchDescriptionEntity):
     """An intention, carried out when it is visited and its condition holds."""
 
+    acts_later = False  # whether an event decides about its sub-entities
+
     def __init__(self, *, condition: Condition | None = None) -> None:
         self.condition = condition
-
-    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the entities that executing this action yields, as far as known beforehand."""
-        return []
-
-    def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the sub-entities of an unconditional action."""
-        return self.get_sub_entities() if self.condition is None else []
-
-    def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the sub-entities of a conditional action."""
-        return self.get_sub_entities() if self.condition is not None else []
 
     def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
         """Execute the action if its condition holds."""

@@ -51,12 +51,6 @@ class DeclareLaunchArgument(Action):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if choices is not None and not choices:
-            raise RuntimeError("Provided choices arg is empty. Use None to ignore the choice list.")
-        if choices and isinstance(default_value, str) and default_value not in choices:
-            raise RuntimeError(
-                f'Provided default_value "{default_value}" is not in provided choices "{choices}".'
-            )
         self.name = name
         self.choices = choices
         self.default_value = default_value
@@ -201,11 +195,13 @@ class OpaqueFunction(Action):
 class RegisterEventHandler(Action):
     """Start to listen for an event."""
 
+    acts_later = True
+
     def __init__(self, event_handler: EventHandler, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.event_handler = event_handler
 
-    def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
+    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
         return self.event_handler.entities
 
     def execute(self, context: LaunchContext) -> None:
@@ -231,7 +227,7 @@ class Shutdown(EmitEvent):
 
     def execute(self, context: LaunchContext) -> None:
         """Emit the event, and say so when the end of a process is the cause."""
-        event = context.get_locals_as_dict().get("event")
+        event = getattr(context.locals, "event", None)
         if isinstance(event, ProcessExited):
             logging.get_logger("launch").info(
                 f"process[{event.process_name}] was required: shutting down launched system"
@@ -241,6 +237,8 @@ class Shutdown(EmitEvent):
 
 class TimerAction(Action):
     """Visit entities after `period` seconds, once; not if the launch ends before."""
+
+    acts_later = True
 
     def __init__(
         self,
@@ -256,7 +254,7 @@ class TimerAction(Action):
         self.actions = list(actions)
         self._ended = asyncio.Event()
 
-    def describe_conditional_sub_entities(self) -> list[LaunchDescriptionEntity]:
+    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
         return self.actions
 
     def cancel(self) -> None:

@@ -20,16 +20,9 @@ Target = Any  # an action, a function that tells whether it is for an action, or
 class EventHandler:
     """Entities to visit, or a function `(event, context)` to call, for events that match."""
 
-    def __init__(
-        self,
-        *,
-        matcher: Callable[[Event], bool],
-        entities: Entities = None,
-        handle_once: bool = False,
-    ) -> None:
+    def __init__(self, *, matcher: Callable[[Event], bool], entities: Entities = None) -> None:
         self._matcher = matcher
         self._reaction = entities if callable(entities) else list_of_entities(entities)
-        self._handle_once = handle_once
 
     @property
     def entities(self) -> list[LaunchDescriptionEntity]:
@@ -42,9 +35,7 @@ class EventHandler:
 
     def handle(self, event: Event, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         """Return the entities to visit."""
-        context.extend_locals({"event": event})
-        if self._handle_once:
-            context.unregister_event_handler(self)
+        context.locals.event = event
         if callable(self._reaction):
             return list_of_entities(self._reaction(event, context))
         return self._reaction
@@ -53,25 +44,25 @@ class EventHandler:
 class OnShutdown(EventHandler):
     """React to the end of the launch."""
 
-    def __init__(self, *, on_shutdown: Entities, **kwargs: Any) -> None:
+    def __init__(self, *, on_shutdown: Entities) -> None:
         matcher = _matcher(Shutdown, None)
-        super().__init__(matcher=matcher, entities=on_shutdown, **kwargs)
+        super().__init__(matcher=matcher, entities=on_shutdown)
 
 
 class OnProcessStart(EventHandler):
     """React to the start of one process, of processes that match, or of any."""
 
-    def __init__(self, *, target_action: Target = None, on_start: Entities, **kwargs: Any) -> None:
+    def __init__(self, *, target_action: Target = None, on_start: Entities) -> None:
         matcher = _matcher(ProcessStarted, target_action)
-        super().__init__(matcher=matcher, entities=on_start, **kwargs)
+        super().__init__(matcher=matcher, entities=on_start)
 
 
 class OnProcessExit(EventHandler):
     """React to the end of one process, of processes that match, or of any."""
 
-    def __init__(self, *, target_action: Target = None, on_exit: Entities, **kwargs: Any) -> None:
+    def __init__(self, *, target_action: Target = None, on_exit: Entities) -> None:
         matcher = _matcher(ProcessExited, target_action)
-        super().__init__(matcher=matcher, entities=on_exit, **kwargs)
+        super().__init__(matcher=matcher, entities=on_exit)
 
 
 class OnProcessIO(EventHandler):
@@ -83,13 +74,12 @@ class OnProcessIO(EventHandler):
         target_action: Target = None,
         on_stdout: Callable[[ProcessIO], Any] | None = None,
         on_stderr: Callable[[ProcessIO], Any] | None = None,
-        **kwargs: Any,
     ) -> None:
         def handle(event: ProcessIO, context: LaunchContext) -> Any:
-            react = on_stdout if event.from_stdout else on_stderr
+            react = on_stdout if event.fd == 1 else on_stderr
             return None if react is None else react(event)
 
-        super().__init__(matcher=_matcher(ProcessIO, target_action), entities=handle, **kwargs)
+        super().__init__(matcher=_matcher(ProcessIO, target_action), entities=handle)
 
 
 def _matcher(event_type: type[Event], target: Target) -> Callable[[Event], bool]:

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 from launch import logging
 from launch.action import Action, LaunchDescriptionEntity, list_of_entities
 from launch.event_handlers import Entities, OnProcessExit, OnShutdown
-from launch.events.process import ProcessExited, ProcessIO, ProcessStarted
+from launch.events.process import ProcessExited, ProcessIO, ProcessStarted, RunningProcessEvent
 from launch.substitutions import LaunchConfiguration, SomeSubstitutionsType, perform_text
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
-
-EnvironmentMapping = Mapping[SomeSubstitutionsType, SomeSubstitutionsType]
 
 # Output that arrives after a process ended is waited for: a grandchild may hold the pipe open.
 _DRAIN_S = 0.5
@@ -38,11 +36,7 @@ class ExecuteProcess(Action):
         self,
         *,
         cmd: Iterable[SomeSubstitutionsType],
-        name: SomeSubstitutionsType | None = None,
-        prefix: SomeSubstitutionsType | None = None,
-        cwd: SomeSubstitutionsType | None = None,
-        env: EnvironmentMapping | None = None,
-        additional_env: EnvironmentMapping | None = None,
+        additional_env: Mapping[SomeSubstitutionsType, SomeSubstitutionsType] | None = None,
         sigterm_timeout: SomeSubstitutionsType | None = None,
         sigkill_timeout: SomeSubstitutionsType | None = None,
         output: SomeSubstitutionsType | dict[str, Any] = "log",
@@ -52,10 +46,6 @@ class ExecuteProcess(Action):
     ) -> None:
         super().__init__(**kwargs)
         self.cmd = list(cmd)
-        self.name = name
-        self.prefix = LaunchConfiguration("launch-prefix", default="") if prefix is None else prefix
-        self.cwd = cwd
-        self.env = env
         self.additional_env = dict(additional_env or {})
         self.sigterm_timeout = sigterm_timeout or LaunchConfiguration("sigterm_timeout", default=5)
         self.sigkill_timeout = sigkill_timeout or LaunchConfiguration("sigkill_timeout", default=5)
@@ -107,17 +97,15 @@ class ExecuteProcess(Action):
     def _prepare(self, context: LaunchContext) -> None:
         """Evaluate everything now: scopes may be gone when the program starts."""
         name, command = self.expand_command(context)
-        if self.name is not None:
-            name = perform_text(context, self.name)
         context.process_count += 1
-        environment = dict(context.environment) if self.env is None else {}
-        for key, value in {**(self.env or {}), **self.additional_env}.items():
+        environment = dict(context.environment)
+        for key, value in self.additional_env.items():
             environment[perform_text(context, key)] = perform_text(context, value)
+        prefix = LaunchConfiguration("launch-prefix", default="").perform(context)
         self.process_details = {
             "action": self,
             "name": f"{name}-{context.process_count}",
-            "cmd": shlex.split(perform_text(context, self.prefix)) + command,
-            "cwd": None if self.cwd is None else perform_text(context, self.cwd),
+            "cmd": shlex.split(prefix) + command,
             "env": environment,
         }
         self._log = logging.get_logger(self.process_details["name"])
@@ -133,21 +121,24 @@ class ExecuteProcess(Action):
         details = self.process_details
         command = " ".join(details["cmd"])
 
+        def emit(kind: type[RunningProcessEvent], **more: Any) -> None:
+            same = {name: value for name, value in details.items() if name != "name"}
+            context.emit_event_sync(kind(process_name=details["name"], **same, **more))
+
         def started(transport: asyncio.SubprocessTransport) -> None:
             self._transport = transport
             details["pid"] = transport.get_pid()
             self._log.info(f"process started with pid [{details['pid']}]")
-            context.emit_event_sync(ProcessStarted(**details))
+            emit(ProcessStarted)
 
         def written(fd: int, data: bytes) -> None:
             self._take_output(fd, data)
-            context.emit_event_sync(ProcessIO(text=data, fd=fd, **details))
+            emit(ProcessIO, text=data, fd=fd)
 
         try:
             _, protocol = await context.asyncio_loop.subprocess_exec(
                 lambda: _Protocol(started, written),
                 *details["cmd"],
-                cwd=details["cwd"],
                 env=details["env"],
                 stdin=asyncio.subprocess.DEVNULL,
                 # A session of its own: a Ctrl-C reaches it once, through the launch.
@@ -167,7 +158,7 @@ class ExecuteProcess(Action):
         else:
             about = f"pid {details['pid']}, exit code {self.return_code}, cmd '{command}'"
             self._log.error(f"process has died [{about}].")
-        context.emit_event_sync(ProcessExited(returncode=self.return_code, **details))
+        emit(ProcessExited, returncode=self.return_code)
 
     async def _end(self, protocol: _Protocol) -> None:
         """Wait for the program's end; once the launch ends, press for it."""

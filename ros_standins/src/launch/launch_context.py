@@ -29,26 +29,13 @@ class LaunchContext:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._event_handlers: deque[EventHandler] = deque()
         self._completion_futures: list[asyncio.Future] = []
-        self._locals: dict[str, Any] = {}
+        self.locals = SimpleNamespace()  # of what is being handled: `event`
         self._scopes: list[tuple[dict[str, Any], dict[str, str]]] = []
 
     @property
     def environment(self) -> MutableMapping[str, str]:
         """The environment that processes are started with: that of this process."""
         return os.environ
-
-    @property
-    def locals(self) -> SimpleNamespace:
-        """The values that belong to what is being handled: `event`."""
-        return SimpleNamespace(**self._locals)
-
-    def get_locals_as_dict(self) -> dict[str, Any]:
-        """Return `locals` as a dictionary."""
-        return self._locals
-
-    def extend_locals(self, extensions: dict[str, Any]) -> None:
-        """Add or replace local values."""
-        self._locals = {**self._locals, **extensions}
 
     def perform_substitution(self, substitution: Substitution) -> str:
         """Return the text of a substitution."""

@@ -26,7 +26,7 @@ class LaunchDescription(LaunchDescriptionEntity):
     def visit(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         return self.entities
 
-    def describe_sub_entities(self) -> list[LaunchDescriptionEntity]:
+    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
         return self.entities
 
     def get_launch_arguments(self) -> list[DeclareLaunchArgument]:
@@ -41,16 +41,16 @@ class LaunchDescription(LaunchDescriptionEntity):
         found: dict[str, DeclareLaunchArgument] = {}
 
         def collect(entity: LaunchDescriptionEntity, conditional: bool, given: set[object]) -> None:
+            if isinstance(entity, Action):
+                conditional = conditional or entity.acts_later or entity.condition is not None
             if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
-                entity._conditionally_included = conditional or entity.condition is not None
+                entity._conditionally_included = conditional
                 entity._given_by_inclusion = entity.name in given
                 found[entity.name] = entity
             if isinstance(entity, IncludeLaunchDescription):
                 given = given | {name for name, _ in entity.launch_arguments}
-            for inner in entity.describe_sub_entities():
+            for inner in entity.get_sub_entities():
                 collect(inner, conditional, given)
-            for inner in entity.describe_conditional_sub_entities():
-                collect(inner, True, given)
 
         collect(self, False, set())
         return list(found.values())

@@ -12,10 +12,6 @@ from launch.launch_description import LaunchDescription
 from launch.substitutions import SomeSubstitutionsType, normalize_to_list_of_substitutions, perform_text
 
 
-class InvalidPythonLaunchFileError(RuntimeError):
-    """Raised when a launch file lacks `generate_launch_description`."""
-
-
 class PythonLaunchDescriptionSource:
     """A Python launch file, read when it is included."""
 
@@ -49,7 +45,7 @@ def get_launch_description_from_python_launch_file(path: str) -> LaunchDescripti
     module = module_from_spec(spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     if not hasattr(module, "generate_launch_description"):
-        raise InvalidPythonLaunchFileError(
+        raise RuntimeError(
             f"launch file at '{path}' does not contain the required function 'generate_launch_description()'"
         )
     return module.generate_launch_description()

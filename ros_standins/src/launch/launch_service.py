@@ -40,7 +40,6 @@ class LaunchService:
             )
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task | None = None
         self._return_code = 0
 
     @property
@@ -52,11 +51,6 @@ class LaunchService:
     def event_loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop while the launch runs in it, otherwise None."""
         return self._loop
-
-    @property
-    def task(self) -> asyncio.Task | None:
-        """The task that runs, or ran, the launch."""
-        return self._task
 
     def include_launch_description(self, launch_description: LaunchDescription) -> None:
         """Visit a description, now if running or else as soon as `run` is called."""
@@ -85,7 +79,6 @@ class LaunchService:
         if self._loop is not None:
             raise RuntimeError("LaunchService cannot be run multiple times concurrently.")
         self._loop = self._context.asyncio_loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
         folder = logging.open_file()
         if folder is not None:
             self._log.info(f"All log files can be found below {folder}")

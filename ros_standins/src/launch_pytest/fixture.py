@@ -114,8 +114,7 @@ def _ready_action(description: LaunchDescription) -> ReadyToTest:
         for entity in entities:
             if isinstance(entity, ReadyToTest):
                 yield entity
-            yield from search(entity.describe_sub_entities())
-            yield from search(entity.describe_conditional_sub_entities())
+            yield from search(entity.get_sub_entities())
 
     found = list(search(description.entities))
     if len(found) > 1:

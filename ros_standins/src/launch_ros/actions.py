@@ -42,7 +42,6 @@ class Node(ExecuteProcess):
         namespace: SomeSubstitutionsType | None = None,
         parameters: list[Any] | None = None,
         remappings: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]] | None = None,
-        ros_arguments: Iterable[SomeSubstitutionsType] | None = None,
         arguments: Iterable[SomeSubstitutionsType] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -52,7 +51,6 @@ class Node(ExecuteProcess):
         self.package = package
         self.executable = executable
         self.arguments = list(arguments or [])
-        self.ros_arguments = list(ros_arguments or [])
         self._name = name
         self._namespace = namespace
         self._parameters = list(parameters or [])
@@ -77,8 +75,6 @@ class Node(ExecuteProcess):
         if self.package is not None:
             program = find_executable(perform_text(context, self.package), executable)
         command = [*program, *(perform_text(context, part) for part in self.arguments)]
-        if self.ros_arguments:
-            command += ["--ros-args", *(perform_text(context, p) for p in self.ros_arguments)]
         command += ["--ros-args"]
         command += [] if name is None else ["-r", f"__node:={name}"]
         command += [] if namespace is None else ["-r", f"__ns:={namespace}"]

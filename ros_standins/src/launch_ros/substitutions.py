@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from ament_index_python.packages import get_package_share_directory
 
 from launch.substitutions import (
     SomeSubstitutionsType,
@@ -18,24 +18,16 @@ if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
 
 
-class FindPackagePrefix(Substitution):
-    """The prefix that a package is installed in."""
-
-    _find = staticmethod(get_package_prefix)
+class FindPackageShare(Substitution):
+    """The share directory of a package."""
 
     def __init__(self, package: SomeSubstitutionsType) -> None:
         self.package = normalize_to_list_of_substitutions(package)
 
     def describe(self) -> str:
         package = " + ".join(part.describe() for part in self.package)
-        return f"{type(self).__name__}(pkg={package})"
+        return f"FindPackageShare(pkg={package})"
 
     def perform(self, context: LaunchContext) -> str:
         """Return the folder; raise PackageNotFoundError."""
-        return self._find(perform_text(context, self.package))
-
-
-class FindPackageShare(FindPackagePrefix):
-    """The share directory of a package."""
-
-    _find = staticmethod(get_package_share_directory)
+        return get_package_share_directory(perform_text(context, self.package))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from launch.action import LaunchDescriptionEntity
 
 
@@ -10,16 +12,16 @@ class Event:
     """Something that happened."""
 
 
+@dataclass(kw_only=True)
 class Shutdown(Event):
     """The launch is to end; `due_to_sigint` tells whether a Ctrl-C asked for it."""
 
-    def __init__(self, *, reason: str = "reason not given", due_to_sigint: bool = False) -> None:
-        self.reason = reason
-        self.due_to_sigint = due_to_sigint
+    reason: str = "reason not given"
+    due_to_sigint: bool = False
 
 
+@dataclass
 class IncludeLaunchDescription(Event):
     """An entity is to be visited from outside of a description."""
 
-    def __init__(self, launch_description: LaunchDescriptionEntity) -> None:
-        self.launch_description = launch_description
+    launch_description: LaunchDescriptionEntity

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from launch.events import Event
 
@@ -11,44 +12,31 @@ if TYPE_CHECKING:
     from launch.actions import ExecuteProcess
 
 
+@dataclass(kw_only=True)
 class RunningProcessEvent(Event):
     """Something about one process; `env` and `cmd` are what it was started with."""
 
-    def __init__(
-        self,
-        *,
-        action: ExecuteProcess,
-        name: str,
-        cmd: list[str],
-        cwd: str | None,
-        env: dict[str, str] | None,
-        pid: int,
-    ) -> None:
-        self.action = action
-        self.process_name = name
-        self.cmd = cmd
-        self.cwd = cwd
-        self.env = env
-        self.pid = pid
+    action: ExecuteProcess
+    process_name: str
+    cmd: list[str]
+    env: dict[str, str]
+    pid: int
 
 
 class ProcessStarted(RunningProcessEvent):
     """A process was started."""
 
 
+@dataclass(kw_only=True)
 class ProcessExited(RunningProcessEvent):
     """A process ended; a negative return code is the signal that ended it."""
 
-    def __init__(self, *, returncode: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.returncode = returncode
+    returncode: int
 
 
+@dataclass(kw_only=True)
 class ProcessIO(RunningProcessEvent):
-    """A process wrote something: `text` in bytes, on stdout or stderr."""
+    """A process wrote something, on stdout (`fd` 1) or stderr (2)."""
 
-    def __init__(self, *, text: bytes, fd: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.text = text
-        self.from_stdout = fd == 1
-        self.from_stderr = fd == 2
+    text: bytes
+    fd: int

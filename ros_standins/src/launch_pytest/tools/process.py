@@ -2,8 +2,8 @@
 """Wait for what processes do, or write.
 
 Each tool is there twice: `NAME` to be awaited in a coroutine, `NAME_sync` for other tests. All take
-the launch's context, the ExecuteProcess action (with `cached_output` where its output is needed),
-for output a function of the text so far, and `timeout` in seconds (None: without end).
+`launch_context`, `execute_process_action` (with `cached_output` where its output is needed), for
+output the function `validate_output` of all text so far, and `timeout` in seconds, None: without end.
 """
 
 from __future__ import annotations
@@ -18,65 +18,51 @@ from launch import EventHandler, LaunchContext
 from launch.actions import ExecuteProcess
 from launch.event_handlers import OnProcessExit, OnProcessIO, OnProcessStart
 
-Condition = Callable[[], Any]
-Validate = Callable[[str], Any]
+Wait = Callable[[], Any]
 
 
-class _Wait:
-    """Listens from its making on; a call returns the condition's value when true or after a time."""
+def _listen(
+    context: LaunchContext,
+    make_handler: Callable[[Callable[..., None]], EventHandler],
+    timeout: float | None,
+    condition: Callable[[], Any] | None = None,
+) -> Wait:
+    """Listen from now on; return a function that waits until the event, or the condition, is true."""
+    happened = threading.Event()
+    handler = make_handler(lambda *_: happened.set())
+    context.register_event_handler(handler, append=True)
+    end = None if timeout is None else time.monotonic() + timeout
 
-    def __init__(
-        self,
-        context: LaunchContext,
-        handler: Callable[[Callable[..., None]], EventHandler],
-        timeout: float | None,
-        condition: Condition | None = None,
-    ) -> None:
-        self._happened = threading.Event()
-        self._handler = handler(lambda *_: self._happened.set())
-        self._context = context
-        self._timeout = timeout
-        self._condition = condition
-        context.register_event_handler(self._handler, append=True)
-
-    def __call__(self) -> Any:
+    def wait() -> Any:
         try:
-            if self._condition is None:
-                return self._happened.wait(self._timeout)
-            return self._until_it_holds()
+            while True:
+                if condition is not None:
+                    happened.clear()
+                value = happened.is_set() if condition is None else condition()
+                left = None if end is None else end - time.monotonic()
+                if value or (left is not None and left <= 0):
+                    return value
+                happened.wait(left)
         finally:
-            self._context.unregister_event_handler(self._handler)
+            context.unregister_event_handler(handler)
 
-    def _until_it_holds(self) -> Any:
-        end = None if self._timeout is None else time.monotonic() + self._timeout
-        while True:
-            self._happened.clear()
-            value = self._condition()
-            left = None if end is None else end - time.monotonic()
-            if value or (left is not None and left <= 0):
-                return value
-            self._happened.wait(left)
+    return wait
 
 
-def _event(handler: Callable[..., EventHandler], reaction: str) -> Callable[..., Condition]:
-    """Return a tool that tells whether an event happens in time, which it does once per process.
-
-    What has happened before does not count, as in ROS 2.
-    """
+def _event(kind: Callable[..., EventHandler], reaction: str) -> Callable[..., Wait]:
+    """Make a tool that returns whether an event happens in time; one before does not count, as in ROS 2."""
 
     def prepare(
         launch_context: LaunchContext, execute_process_action: ExecuteProcess, timeout: float | None = None
-    ) -> Condition:
-        def listen(react: Callable[..., None]) -> EventHandler:
-            return handler(target_action=execute_process_action, **{reaction: react})
-
-        return _Wait(launch_context, listen, timeout)
+    ) -> Wait:
+        target = {"target_action": execute_process_action}
+        return _listen(launch_context, lambda react: kind(**target, **{reaction: react}), timeout)
 
     return prepare
 
 
-def _output(read: Callable[[ExecuteProcess], str], asserts: bool) -> Callable[..., Condition]:
-    """Return a tool that returns the first true value of a function of output, or its last value.
+def _output(read: Callable[[ExecuteProcess], str], asserts: bool) -> Callable[..., Wait]:
+    """Make a tool that returns the first true value of a function of output, or its last value.
 
     One that asserts takes a function that asserts, and in the end raises what that raises.
     """
@@ -84,43 +70,35 @@ def _output(read: Callable[[ExecuteProcess], str], asserts: bool) -> Callable[..
     def prepare(
         launch_context: LaunchContext,
         execute_process_action: ExecuteProcess,
-        validate_output: Validate,
+        validate_output: Callable[[str], Any],
         timeout: float | None = None,
-    ) -> Condition:
-        def validate(validate: Validate = validate_output) -> Any:
-            return validate(read(execute_process_action))
-
+    ) -> Wait:
         def listen(react: Callable[..., None]) -> EventHandler:
             return OnProcessIO(target_action=execute_process_action, on_stdout=react, on_stderr=react)
 
-        if not asserts:
-            return _Wait(launch_context, listen, timeout, validate)
-        wait = _Wait(launch_context, listen, timeout, lambda: validate(_holds(validate_output)))
-        return lambda: None if wait() else validate()
+        def validate() -> Any:
+            return validate_output(read(execute_process_action))
+
+        def holds() -> bool:
+            try:
+                validate()
+            except AssertionError:
+                return False
+            return True
+
+        wait = _listen(launch_context, listen, timeout, holds if asserts else validate)
+        return (lambda: None if wait() else validate()) if asserts else wait
 
     return prepare
 
 
-def _holds(validate: Validate) -> Validate:
-    """Return a function that tells whether another one asserts."""
-
-    def holds(text: str) -> bool:
-        try:
-            validate(text)
-        except AssertionError:
-            return False
-        return True
-
-    return holds
-
-
-def _pair(prepare: Callable[..., Condition]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _pair(prepare: Callable[..., Wait]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return a tool for coroutines, and for other tests."""
 
-    async def wait(*args: Any, **kwargs: Any) -> Any:
+    async def tool(*args: Any, **kwargs: Any) -> Any:
         return await asyncio.to_thread(prepare(*args, **kwargs))
 
-    return wait, lambda *args, **kwargs: prepare(*args, **kwargs)()
+    return tool, lambda *args, **kwargs: prepare(*args, **kwargs)()
 
 
 wait_for_start, wait_for_start_sync = _pair(_event(OnProcessStart, "on_start"))
