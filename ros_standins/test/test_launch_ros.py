@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes: how they are found and what their command line says.
+
+The behaviour is that of ROS 2's launch_ros as its own tests have it: test_launch_ros/actions/test_node.py,
+test_push_ros_namespace.py and test_set_parameter.py of github.com/ros2/launch_ros.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from launch import LaunchContext
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node, PushRosNamespace, SetParameter
+from launch_ros.executables import find_executable, list_executables
+from launch_ros.parameter_descriptions import ParameterValue, evaluate_parameters
+from launch_ros.substitutions import FindPackageShare
+
+TALKER = {"package": "demo", "executable": "talker"}
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the executables' folder of a sourced package `demo`; pip has left `talker` no run bit."""
+    marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "demo"
+    folder = tmp_path / "lib" / "demo"
+    for path in (marker, tmp_path / "share" / "demo" / "package.xml", folder / "talker"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/usr/bin/env python3\n")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    return folder
+
+
+@pytest.fixture
+def context() -> LaunchContext:
+    """Return a context with the launch configurations number, word and text."""
+    context = LaunchContext()
+    context.launch_configurations.update(number="5", word="hello", text="a: b: c")
+    return context
+
+
+def command(context: LaunchContext, node: Node) -> list[str]:
+    """Return a node's command line after the program."""
+    return node.expand_command(context)[1][2:]
+
+
+def test_packages_and_their_programs_are_found(programs: Path, context: LaunchContext) -> None:
+    prefix = programs.parents[1]
+    assert FindPackageShare(["de", "mo"]).perform(context) == str(prefix / "share" / "demo")
+    talker, binary = programs / "talker", programs / "binary"
+    binary.write_text("#!/bin/sh\n")
+    assert not os.access(talker, os.X_OK)
+    assert find_executable("demo", "talker") == [sys.executable, str(talker)]
+    assert list_executables("demo") == ["talker"]
+    binary.chmod(0o755)
+    assert list_executables("demo") == ["binary", "talker"]
+    assert find_executable("demo", "binary") == [str(binary)]
+    with pytest.raises(FileNotFoundError, match="executable 'walker' not found on the libexec dir"):
+        find_executable("demo", "walker")
+    with pytest.raises(KeyError, match="package 'nope' not found, searching: "):
+        Node(package="nope", executable="talker").expand_command(context)
+
+
+def test_a_node_gets_name_namespace_remappings_and_arguments(programs: Path, context: LaunchContext) -> None:
+    node = Node(
+        **TALKER,
+        name="speaker",
+        namespace=["rob", LaunchConfiguration("number")],
+        arguments=["--flag", LaunchConfiguration("word")],
+        remappings=[("chatter", ["/", LaunchConfiguration("word")])],
+    )
+    assert command(context, node) == [
+        *("--flag", "hello", "--ros-args", "-r", "__node:=speaker"),
+        *("-r", "__ns:=/rob5", "-r", "chatter:=/hello"),
+    ]
+    assert node.node_name == "/rob5/speaker"
+
+
+@pytest.mark.parametrize(
+    ("pushed", "own", "expected"),
+    [
+        ([], None, "<node_namespace_unspecified>/n"),
+        ([], "/", "/n"),
+        (["a", "b"], None, "/a/b/n"),
+        (["a", "/b"], "c", "/b/c/n"),
+        (["a"], "/c", "/c/n"),
+    ],
+)
+def test_namespaces_nest_and_absolute_ones_do_not(
+    programs: Path, context: LaunchContext, pushed: list[str], own: str | None, expected: str
+) -> None:
+    for name in pushed:
+        PushRosNamespace(name).execute(context)
+    node = Node(**TALKER, name="n", namespace=own)
+    node.expand_command(context)
+    assert node.node_name == expected
+
+
+def test_parameters_are_given_in_order(
+    programs: Path, context: LaunchContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def given(arguments: list[str]) -> list[dict[str, Any]]:
+        files = [arguments[i + 1] for i, part in enumerate(arguments) if part == "--params-file"]
+        return [yaml.safe_load(Path(path).read_text()) for path in files]
+
+    own = programs / "a.yaml"
+    own.write_text("/**: {}")
+    parameters = {"rate": LaunchConfiguration("number"), "nested": {"flag": True, "list": [1, 2.5]}}
+    node = Node(**TALKER, name="n", namespace="ns", parameters=[str(own), parameters, "/missing.yaml"])
+    values = {"rate": 5, "nested.flag": True, "nested.list": [1.0, 2.5]}
+    assert given(command(context, node)) == [{"/**": {}}, {"/ns/n": {"ros__parameters": values}}]
+    assert "Parameter file path is not a file: /missing.yaml" in capsys.readouterr().out
+    node = Node(**TALKER, parameters=[{"a": "x"}])
+    assert given(command(context, node)) == [{"/**": {"ros__parameters": {"a": "x"}}}]
+
+
+def test_parameters_of_a_scope_reach_its_nodes(programs: Path, context: LaunchContext) -> None:
+    SetParameter("use_sim_time", True).execute(context)
+    SetParameter("label", LaunchConfiguration("word")).execute(context)
+    arguments = command(context, Node(**TALKER))
+    assert arguments == ["--ros-args", "-p", "use_sim_time:=true", "-p", "label:=hello"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (LaunchConfiguration("number"), 5),
+        (["pre_", LaunchConfiguration("number")], "pre_5"),
+        ("5", "5"),
+        (ParameterValue(LaunchConfiguration("number"), value_type=str), "5"),
+        (ParameterValue(LaunchConfiguration("number"), value_type=float), 5.0),
+        (ParameterValue(LaunchConfiguration("text"), value_type=str), "a: b: c"),
+        (["a", "b"], ["a", "b"]),
+        ([[LaunchConfiguration("number")], ["6"]], [5, 6]),
+    ],
+)
+def test_values_have_the_type_that_ros_gives_them(
+    context: LaunchContext, value: object, expected: object
+) -> None:
+    result = evaluate_parameters(context, {"p": value})["p"]
+    assert result == expected and type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            LaunchConfiguration("text"),
+            "parameter 'p': cannot read .* for a string, wrap it in ParameterValue",
+        ),
+        ([1, "a"], r"parameter 'p': value \[1, 'a'\] is not bool, int, float, str or a list of one"),
+        (None, "parameter 'p': value None is not bool"),
+        (ParameterValue(LaunchConfiguration("word"), value_type=int), "invalid literal for int"),
+        (ParameterValue(5, value_type=str), "value 5 is not str"),
+    ],
+)
+def test_values_that_have_no_type_are_refused(context: LaunchContext, value: object, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        evaluate_parameters(context, {"p": value})
