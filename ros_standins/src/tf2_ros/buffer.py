@@ -6,32 +6,37 @@ from __future__ import annotations
 import math
 import threading
 import time as steady
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from rclpy.duration import S_TO_NS, Duration
-from rclpy.logging import get_logger
-from rclpy.time import Time
-
+from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.time import Time
 
 from .exceptions import TransformException
 from .rigid import Rigid, normalize
 from .tree import Link, Tree
 
-DEFAULT_CACHE = Duration(seconds=10)
 NO_WAIT = Duration()
+Found = TypeVar("Found")
 
 
 class Buffer:
     """Thread-safe. Filled by a TransformListener, or by hand with set_transform()."""
 
-    def __init__(self, cache_time: Duration | None = None, node: Any = None) -> None:
-        cache = DEFAULT_CACHE if cache_time is None else cache_time
-        self._tree = Tree(cache.nanoseconds)
+    def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
+        self._tree = Tree((cache_time or Duration(seconds=10)).nanoseconds)
         self._changed = threading.Condition()
+        if node is not None:
+            back = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True)
+            self._jumps = node.get_clock().create_jump_callback(back, post_callback=self._on_jump)
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
-        """Add a transform at its stamp."""
+        """Add a transform at its stamp; one that is no use is left out with a warning."""
         self._insert(transform, authority, static=False)
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
@@ -39,55 +44,59 @@ class Buffer:
         self._insert(transform, authority, static=True)
 
     def lookup_transform(
-        self, target_frame: str, source_frame: str, time: Time, timeout: Duration = NO_WAIT
+        self, target_frame: str, source_frame: str, time: Time | TimeMessage, timeout: Duration = NO_WAIT
     ) -> TransformStamped:
         """Return the transform that takes points from source to target at a time.
 
         Time() is the latest that is known. Waits up to `timeout`, while another thread spins the
         listener's node. Raises a TransformException.
         """
-        source, target = _plain(source_frame), _plain(target_frame)
-        self._wait(target, source, time, timeout)
-        with self._changed:
-            stamp_ns, found = self._tree.lookup(target, source, time.nanoseconds)
-        return _to_message(target, source, stamp_ns, found)
+        found = self._when_known(
+            lambda: self._tree.lookup(target_frame, source_frame, _nanoseconds(time)), timeout
+        )
+        return _to_message(target_frame, source_frame, *found)
 
     def lookup_transform_full(
         self,
         target_frame: str,
-        target_time: Time,
+        target_time: Time | TimeMessage,
         source_frame: str,
-        source_time: Time,
+        source_time: Time | TimeMessage,
         fixed_frame: str,
         timeout: Duration = NO_WAIT,
     ) -> TransformStamped:
         """Return the transform from source at its time to target at its time by a fixed frame."""
-        target, source, fixed = (_plain(f) for f in (target_frame, source_frame, fixed_frame))
-        self._wait(fixed, source, source_time, timeout)
-        self._wait(target, fixed, target_time, timeout)
-        with self._changed:
-            _, first = self._tree.lookup(fixed, source, source_time.nanoseconds)
-            stamp_ns, second = self._tree.lookup(target, fixed, target_time.nanoseconds)
-        return _to_message(target, source, stamp_ns, second @ first)
+
+        def look_up() -> tuple[int, Rigid]:
+            _, first = self._tree.lookup(fixed_frame, source_frame, _nanoseconds(source_time))
+            stamp_ns, second = self._tree.lookup(target_frame, fixed_frame, _nanoseconds(target_time))
+            return stamp_ns, second @ first
+
+        return _to_message(target_frame, source_frame, *self._when_known(look_up, timeout))
 
     def can_transform(
         self,
         target_frame: str,
         source_frame: str,
-        time: Time,
+        time: Time | TimeMessage,
         timeout: Duration = NO_WAIT,
         return_debug_tuple: bool = False,
     ) -> bool | tuple[bool, str]:
         """Return whether lookup_transform() would succeed, waiting up to `timeout` for it."""
-        error = self._wait(_plain(target_frame), _plain(source_frame), time, timeout)
-        return (error is None, str(error or "")) if return_debug_tuple else error is None
+        problem = ""
+        try:
+            self.lookup_transform(target_frame, source_frame, time, timeout)
+        except TransformException as error:
+            problem = str(error)
+        return (not problem, problem) if return_debug_tuple else not problem
 
     def all_frames_as_string(self) -> str:
         """Return one line per frame with its parent."""
         with self._changed:
             tracks = sorted(self._tree.tracks.items())
-        lines = [f"Frame {child} exists with parent {t.newest.parent}." for child, t in tracks]
-        return "\n".join(lines)
+        return "\n".join(
+            f"Frame {child} exists with parent {track.newest.parent}." for child, track in tracks
+        )
 
     def clear(self) -> None:
         """Forget everything but static transforms."""
@@ -95,37 +104,34 @@ class Buffer:
             fixed = {child: track for child, track in self._tree.tracks.items() if track.static}
             self._tree.tracks = fixed
 
-    def _wait(
-        self, target: str, source: str, time: Time, timeout: Duration
-    ) -> TransformException | None:
-        """Wait until a transform is known; return the reason if it is still not."""
-        end = steady.monotonic() + timeout.nanoseconds / S_TO_NS
+    def _when_known(self, look_up: Callable[[], Found], timeout: Duration) -> Found:
+        """Return what a look-up gives, tried again with every new transform until the timeout."""
+        end = steady.monotonic() + timeout.nanoseconds / 1e9
         with self._changed:
             while True:
                 try:
-                    self._tree.lookup(target, source, time.nanoseconds)
-                except TransformException as error:
+                    return look_up()
+                except TransformException:
                     left = end - steady.monotonic()
                     if left <= 0:
-                        return error
-                    self._changed.wait(left)
-                else:
-                    return None
+                        raise
+                self._changed.wait(left)
 
     def _insert(self, message: TransformStamped, authority: str, *, static: bool) -> None:
-        parent, child = _plain(message.header.frame_id), _plain(message.child_frame_id)
+        parent, child = message.header.frame_id.removeprefix("/"), message.child_frame_id.removeprefix("/")
         t, r = message.transform.translation, message.transform.rotation
         numbers = (t.x, t.y, t.z, r.x, r.y, r.z, r.w)
-        norm = math.sqrt(sum(c * c for c in numbers[3:]))
+        squared = r.x**2 + r.y**2 + r.z**2 + r.w**2
         if not parent or not child or parent == child or not all(map(math.isfinite, numbers)):
             problem = "names or numbers are no use"
-        elif abs(norm - 1.0) > 1e-2:
-            problem = f"the quaternion has length {norm:.3f}"
+        elif abs(squared - 1.0) > 1e-2:
+            problem = f"the quaternion has length {math.sqrt(squared):.3f}"
         else:
-            stamp_ns = message.header.stamp.sec * S_TO_NS + message.header.stamp.nanosec
-            transform = Rigid(numbers[:3], normalize(numbers[3:]))
+            link = Link(
+                _nanoseconds(message.header.stamp), parent, Rigid(numbers[:3], normalize(numbers[3:]))
+            )
             with self._changed:
-                kept = self._tree.insert(child, Link(stamp_ns, parent, transform), static)
+                kept = self._tree.insert(child, link, static)
                 self._changed.notify_all()
             if kept:
                 return
@@ -135,10 +141,13 @@ class Buffer:
             throttle_duration_sec=5.0,
         )
 
+    def _on_jump(self, _jump: Any) -> None:
+        get_logger("tf2_buffer").warning("time jumped back: the buffer forgets its transforms")
+        self.clear()
 
-def _plain(frame: str) -> str:
-    """Return a frame name without the leading slash of ROS 1."""
-    return frame.removeprefix("/")
+
+def _nanoseconds(time: Time | TimeMessage) -> int:
+    return time.nanoseconds if isinstance(time, Time) else time.sec * 1_000_000_000 + time.nanosec
 
 
 def _to_message(target: str, source: str, stamp_ns: int, transform: Rigid) -> TransformStamped:

@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-from rclpy.qos import QoSProfile
 
 from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
 
 class TransformBroadcaster:
     """Sends transforms that change over time."""
 
-    def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
+    def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         self.pub_tf = node.create_publisher(TFMessage, "/tf", qos or QoSProfile(depth=100))
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:

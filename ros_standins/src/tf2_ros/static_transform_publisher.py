@@ -7,10 +7,9 @@ import argparse
 import sys
 
 import rclpy
+from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
-
-from geometry_msgs.msg import TransformStamped
 
 from .rigid import Quaternion, from_euler, normalize
 from .static_transform_broadcaster import StaticTransformBroadcaster
@@ -21,11 +20,10 @@ POSITIONAL = {
 }
 
 
-def main(args: list[str] | None = None) -> int:
+def main() -> int:
     """Publish until interrupted."""
-    given = remove_ros_args(sys.argv if args is None else args)[1:]
-    transform = parse(given)
-    rclpy.init(args=args)
+    transform = parse(remove_ros_args(sys.argv)[1:])
+    rclpy.init()
     node = rclpy.create_node("static_transform_publisher")
     try:
         transform.header.stamp = node.get_clock().now().to_msg()
@@ -80,7 +78,3 @@ def _rotation(values: argparse.Namespace, parser: argparse.ArgumentParser) -> Qu
     if x == y == z == w == 0.0:
         parser.error("the quaternion is zero")
     return normalize((x, y, z, w))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

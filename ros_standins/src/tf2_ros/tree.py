@@ -39,21 +39,20 @@ class Track:
         return self._links[-1]
 
     def insert(self, link: Link, keep_ns: int) -> bool:
-        """Add an entry after forgetting those that are too old; False if it is too old itself."""
+        """Add an entry and forget those that are too old; False if it is too old itself."""
         if self.static:
             self._times, self._links = [link.time_ns], [link]
             return True
-        if self._times:
-            if link.time_ns < self._times[-1] - keep_ns:
-                return False
-            old = bisect_left(self._times, self._times[-1] - keep_ns)
-            del self._times[:old], self._links[:old]
+        if self._times and link.time_ns < self._times[-1] - keep_ns:
+            return False
         place = bisect_left(self._times, link.time_ns)
         if place < len(self._times) and self._times[place] == link.time_ns:
             self._links[place] = link
         else:
             self._times.insert(place, link.time_ns)
             self._links.insert(place, link)
+        old = bisect_left(self._times, self._times[-1] - keep_ns)
+        del self._times[:old], self._links[:old]
         return True
 
     def at(self, time_ns: int) -> Link:
@@ -70,8 +69,7 @@ class Track:
         if len(self._times) == 1:
             only = _seconds(self._times[0])
             raise ExtrapolationException(
-                f"Lookup would require extrapolation at time {wanted}, but only time {only} is in "
-                "the buffer"
+                f"Lookup would require extrapolation at time {wanted}, but only time {only} is in the buffer"
             )
         if after == len(self._times):
             raise ExtrapolationException(
@@ -97,19 +95,15 @@ class Tree:
     def __init__(self, keep_ns: int) -> None:
         self.keep_ns = keep_ns
         self.tracks: dict[str, Track] = {}
-        self._parents: set[str] = set()
+        self.frames: set[str] = set()  # that were ever heard of
 
     def insert(self, child: str, link: Link, static: bool) -> bool:
         """Add where a frame stands; False if that is too old to be kept."""
         track = self.tracks.get(child)
         if track is None or track.static != static:
             track = self.tracks[child] = Track(static)
-        self._parents.add(link.parent)
+        self.frames |= {child, link.parent}
         return track.insert(link, self.keep_ns)
-
-    def frames(self) -> list[str]:
-        """Return the names of all frames."""
-        return sorted(self.tracks.keys() | self._parents)
 
     def lookup(self, target: str, source: str, time_ns: int) -> tuple[int, Rigid]:
         """Return the time and the transform that takes points from source to target.
@@ -149,9 +143,7 @@ class Tree:
             except ExtrapolationException as error:
                 return poses, error
             if link.parent in poses or len(poses) > MAX_DEPTH:
-                raise LookupException(
-                    f"The tf tree is invalid because it contains a loop at {frame}"
-                )
+                raise LookupException(f"The tf tree is invalid because it contains a loop at {frame}")
             poses[link.parent] = link.transform @ poses[frame]
             frame = link.parent
         return poses, None
@@ -184,10 +176,13 @@ class Tree:
                 f"Invalid argument passed to lookupTransform argument {argument} in tf2 frame_ids "
                 "cannot be empty"
             )
-        if frame not in self.tracks and frame not in self._parents:
-            raise LookupException(
-                f'"{frame}" passed to lookupTransform argument {argument} does not exist. '
+        if frame.startswith("/"):
+            raise InvalidArgumentException(
+                f'Invalid argument "{frame}" passed to lookupTransform argument {argument} in tf2 frame_ids '
+                "cannot start with a '/'"
             )
+        if frame not in self.frames:
+            raise LookupException(f'"{frame}" passed to lookupTransform argument {argument} does not exist. ')
 
 
 def _unconnected(target: str, source: str) -> ConnectivityException:

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import signal
 import subprocess
 
-from launch_ros.executables import find_executable
-
-from ament_index_python.packages import PackageNotFoundError
+from .pkg import executables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,19 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefix", default="", help="command to put before the executable")
     parser.add_argument("package_name", help="Name of the ROS package")
     parser.add_argument("executable_name", help="Name of the executable")
-    parser.add_argument(
-        "argv", nargs=argparse.REMAINDER, help="Pass arbitrary arguments to the executable"
-    )
-    parser.set_defaults(main=main)
+    parser.add_argument("argv", nargs=argparse.REMAINDER, help="arguments of the executable")
+    parser.set_defaults(main=run)
 
 
-def main(args: argparse.Namespace) -> int | str:
+def run(args: argparse.Namespace) -> int | str:
     """Run the executable and return its exit status, negative for a signal."""
-    try:
-        command = find_executable(args.package_name, args.executable_name)
-    except (PackageNotFoundError, ValueError):
-        return f"Package '{args.package_name}' not found"
-    except FileNotFoundError:
+    command = executables(args.package_name).get(args.executable_name)
+    if command is None:
         return "No executable found"
     process = subprocess.Popen([*shlex.split(args.prefix), *command, *args.argv])
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -40,7 +32,7 @@ def main(args: argparse.Namespace) -> int | str:
         # A Ctrl-C reaches the program, too, and it decides when to end.
         with contextlib.suppress(KeyboardInterrupt):
             process.wait()
-    if process.returncode < 0 and os.name == "posix":
+    if process.returncode < 0:
         print("[ros2run]:", signal.strsignal(-process.returncode))
     elif process.returncode:
         print(f"[ros2run]: Process exited with failure {process.returncode}")

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from threading import Thread
-from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-
 from tf2_msgs.msg import TFMessage
 
 from .buffer import Buffer
@@ -19,44 +18,49 @@ DEFAULT_STATIC_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT
 
 
 class TransformListener:
-    """Listens until unregister() or until its node is destroyed."""
+    """Listens until unregister() or until its node is destroyed.
+
+    With spin_thread a thread of its own spins the node, until the context ends or the listener goes.
+    """
 
     def __init__(
         self,
         buffer: Buffer,
-        node: Any,
+        node: Node,
         *,
         spin_thread: bool = False,
         qos: QoSProfile | int | None = None,
         static_qos: QoSProfile | int | None = None,
+        tf_topic: str = "/tf",
+        tf_static_topic: str = "/tf_static",
     ) -> None:
         self.buffer = buffer
         self.node = node
-        group = ReentrantCallbackGroup()
+        self.group = ReentrantCallbackGroup()  # else a callback that waits for a transform never hears it
         self.tf_sub = node.create_subscription(
-            TFMessage, "/tf", self.callback, qos or DEFAULT_QOS, callback_group=group
+            TFMessage, tf_topic, self.callback, qos or DEFAULT_QOS, callback_group=self.group
         )
         self.tf_static_sub = node.create_subscription(
             TFMessage,
-            "/tf_static",
+            tf_static_topic,
             self.static_callback,
             static_qos or DEFAULT_STATIC_QOS,
-            callback_group=group,
+            callback_group=self.group,
         )
         if spin_thread:
             self.executor = SingleThreadedExecutor(context=node.context)
             self.executor.add_node(node)
-            self.dedicated_listener_thread = Thread(target=self._spin, daemon=True)
+            self.dedicated_listener_thread = Thread(target=_spin, args=(self.executor,), daemon=True)
             self.dedicated_listener_thread.start()
 
-    def callback(self, message: TFMessage) -> None:
+    def callback(self, data: TFMessage) -> None:
         """Take in transforms."""
-        for transform in message.transforms:
+        for transform in data.transforms:
             self.buffer.set_transform(transform, "default_authority")
 
-    def static_callback(self, message: TFMessage) -> None:
+    def static_callback(self, data: TFMessage) -> None:
         """Take in static transforms."""
-        for transform in message.transforms:
+        for transform in data.transforms:
             self.buffer.set_transform_static(transform, "default_authority")
 
     def unregister(self) -> None:
@@ -64,8 +68,9 @@ class TransformListener:
         self.node.destroy_subscription(self.tf_sub)
         self.node.destroy_subscription(self.tf_static_sub)
 
-    def _spin(self) -> None:
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            return
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        return
