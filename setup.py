@@ -17,8 +17,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
         (f"share/{NAME}/config", glob("config/*")),
-        (f"share/{NAME}/msg", glob("msg/*.msg")),
-        (f"share/{NAME}/srv", glob("srv/*.srv")),
+        *((f"share/{NAME}/{kind}", glob(f"{kind}/*.{kind}")) for kind in ("msg", "srv", "action")),
         (f"lib/{NAME}", glob("scripts/*")),
     ],
 )

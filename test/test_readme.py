@@ -61,17 +61,6 @@ def test_every_linked_file_exists() -> None:
         assert (ROOT / link).exists(), link
 
 
-def test_ros_users_are_told_to_install_what_package_xml_does_not_bring() -> None:
-    listed = re.search(r"^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    requirements = re.findall(r'"([^"]+)"', listed.group(1)) if listed else []
-    installed = [word for line in shell_lines("pip") for word in shlex.split(line)[2:]]
-    keys = (ROOT / "package.xml").read_text()
-    for requirement in requirements:  # a key of package.xml has no version
-        key = f"<exec_depend>python3-{requirement.split('-')[0]}</exec_depend>"
-        assert requirement in installed or key in keys, requirement
-    assert len(requirements) >= 4
-
-
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for line in shell_lines("make"):

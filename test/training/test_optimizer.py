@@ -50,6 +50,10 @@ def test_weak_directions_learn_as_fast_as_strong_ones() -> None:
     assert error_of_weak_rows(torch.optim.SGD, 0.4) > 0.5  # the largest rate that is stable
 
 
+# Of bfloat16 near 1 is 0.004, and torch may round one matrix differently from one of many.
+ROUNDING = 0.02
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_every_matrix_has_a_new_direction_in_every_second_step(count: int) -> None:
     generator = torch.Generator().manual_seed(count)
@@ -67,9 +71,9 @@ def test_every_matrix_has_a_new_direction_in_every_second_step(count: int) -> No
         for matrix in range(count):
             new, old = (orthogonalised(gradients[n][matrix, None])[0] for n in (number, number - 1))
             step = steps[number][matrix]
-            is_new = torch.allclose(step, new, atol=1e-5)
-            assert is_new != torch.allclose(step, old, atol=1e-5)
-            assert is_new or torch.allclose(steps[number - 1][matrix], old, atol=1e-5)
+            is_new = torch.allclose(step, new, atol=ROUNDING)
+            assert is_new != torch.allclose(step, old, atol=ROUNDING)
+            assert is_new or torch.allclose(steps[number - 1][matrix], old, atol=ROUNDING)
 
 
 def test_matrices_of_several_shapes_are_refused() -> None:
