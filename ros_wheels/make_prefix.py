@@ -65,10 +65,11 @@ def check_machine() -> None:
 
 def stamp() -> str:
     """Return what the prefix is made from, as a hash: another stamp, another prefix."""
-    of_checkout = ("setup.py", "scripts/*", "msg/*", "srv/*", "action/*", "ros_standins/pyproject.toml")
+    of_checkout = ("scripts/*", "msg/*", "srv/*", "action/*", "ros_standins/pyproject.toml")
     sources = [HERE / "requirements.txt", *HERE.glob("*.py"), *HERE.glob("tf2_msgs/msg/*")]
     sources += [path for pattern in of_checkout for path in CHECKOUT.glob(pattern) if path.is_file()]
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {CHECKOUT}".encode())
+    links = sorted(path.name for folder in ("launch", "config") for path in (CHECKOUT / folder).iterdir())
+    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {CHECKOUT} {links}".encode())
     for path in sorted(sources):
         digest.update(f"{path.name} {path.stat().st_size}".encode() + path.read_bytes())
     return digest.hexdigest()
@@ -115,8 +116,11 @@ def add_packages(prefix: Path) -> None:
     for name in ("ace_ros", "tf2_msgs", *standins):
         (prefix / "share" / name).mkdir(exist_ok=True)
         (prefix / "share" / "ament_index" / "resource_index" / "packages" / name).touch()
-    for name in ("launch", "config", "package.xml"):
-        (prefix / "share" / "ace_ros" / name).symlink_to(CHECKOUT / name)
+    # Links to files, not to folders: `ros2 launch` does not look into linked folders.
+    for path in [CHECKOUT / "package.xml", *CHECKOUT.glob("launch/*.py"), *CHECKOUT.glob("config/*")]:
+        link = prefix / "share" / "ace_ros" / path.relative_to(CHECKOUT)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(path)
     add_executables(prefix / "lib" / "ace_ros", sorted((CHECKOUT / "scripts").iterdir()))
     add_executables(prefix / "lib" / "tf2_ros", sorted((STANDINS / "scripts").glob("*")))
 

@@ -113,7 +113,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_core_imports_without_optional_packages() -> None:
     code = """
 import sys
-for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib", "ray"):
+for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "poselib", "ray"):
     sys.modules[name] = None  # importing it now raises ImportError
 import ace_ros.cli, ace_ros.relocalizer, ace_ros.evaluate, ace_ros.progress
 import ace_ros.training.trainer, ace_ros.training.chunks, ace_ros.pnp

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import make_prefix
 import pytest
+
+import make_prefix
 from ace_ros_prefix import MARKER, packages_folder
 
 PREFIX = Path(sys.prefix, "ros")

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ace_ros_prefix
 import make_prefix
-import pytest
 
 PREFIX = Path(sys.prefix, "ros")
 CHECKOUT = Path(__file__).resolve().parents[2]
