@@ -97,9 +97,7 @@ def get_targets(output: str | dict[str, object]) -> dict[str, set[str]]:
 
 
 def _as_set(targets: object) -> set[str]:
-    if targets is None:
-        return set()
-    return {targets} if isinstance(targets, str) else set(targets)
+    return {targets} if isinstance(targets, str) else set(targets or ())
 
 
 class _Handler(logging.Handler):
