@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from launch import LaunchContext
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace, SetParameter

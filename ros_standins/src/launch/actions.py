@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from launch import logging
-from launch.action import Action, LaunchDescriptionEntity, list_of_entities
+from launch.action import Action, LaunchDescriptionEntity
 from launch.event_handlers import EventHandler, OnShutdown
 from launch.events import IncludeLaunchDescription as IncludeEvent
 from launch.events import Shutdown as ShutdownEvent
@@ -157,7 +157,7 @@ class LogInfo(Action):
 
 
 class OpaqueFunction(Action):
-    """Call a function `(context, *args, **kwargs)` that may return further entities."""
+    """Call a function `(context, *args, **kwargs)` that may return a list of further entities."""
 
     def __init__(
         self,
@@ -172,8 +172,8 @@ class OpaqueFunction(Action):
         self._args = tuple(args or ())
         self._kwargs = dict(kwargs or {})
 
-    def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        return list_of_entities(self._function(context, *self._args, **self._kwargs))
+    def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
+        return self._function(context, *self._args, **self._kwargs)
 
 
 class RegisterEventHandler(Action):

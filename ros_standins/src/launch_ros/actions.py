@@ -11,7 +11,6 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from launch import logging
 from launch.action import Action
 from launch.actions import ExecuteProcess
