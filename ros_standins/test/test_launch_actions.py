@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from launch import LaunchContext, LaunchDescription
 from launch import actions as act
 from launch.conditions import IfCondition, UnlessCondition
@@ -85,8 +84,8 @@ def test_a_timer_fires_once_after_its_period_unless_the_launch_ends_before(run: 
 
 
 def test_an_opaque_function_sees_the_context_and_may_return_actions(run: Run) -> None:
-    def function(context: LaunchContext, suffix: str) -> act.LogInfo:
-        return act.LogInfo(msg="word is " + context.launch_configurations["a"] + suffix)
+    def function(context: LaunchContext, suffix: str) -> list[act.LogInfo]:
+        return [act.LogInfo(msg="word is " + context.launch_configurations["a"] + suffix)]
 
     out = run(act.SetLaunchConfiguration("a", "x"), act.OpaqueFunction(function=function, args=["y"]))[1]
     assert words(out) == ["xy"]

@@ -17,7 +17,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from graph import START_TIMEOUT_S, Graph, Robot, base_at, texture, wait_for
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription, RegisterEventHandler
-from launch.event_handlers import OnProcessExit, OnProcessStart
+from launch.event_handlers import OnProcessExit, OnProcessStart, OnShutdown
 from launch.launch_description_sources import (
     PythonLaunchDescriptionSource,
     get_launch_description_from_python_launch_file,
@@ -32,25 +32,30 @@ def launch_file(name: str) -> str:
 
 
 class Watched:
-    """A launch file with arguments; `started` has the names of its processes, `exits` their codes."""
+    """A launch file with arguments, and what becomes of it."""
 
     def __init__(self, name: str, **arguments: str) -> None:
-        self.started: list[str] = []
-        self.exits: list[int] = []
+        self.started: list[str] = []  # names of processes
+        self.exits: list[int] = []  # their exit codes
+        self.end = ""  # the reason why the launch ended
         source = PythonLaunchDescriptionSource(launch_file(name))
         self.description = LaunchDescription(
             [
                 RegisterEventHandler(OnProcessStart(on_start=self._on_start)),
                 RegisterEventHandler(OnProcessExit(on_exit=self._on_exit)),
+                RegisterEventHandler(OnShutdown(on_shutdown=self._on_shutdown)),
                 IncludeLaunchDescription(source, launch_arguments=arguments.items()),
             ]
         )
 
     def _on_start(self, event: Any, context: Any) -> None:
-        self.started.append(event.process_name)
+        self.started.append(event.process_name.rpartition("-")[0])
 
     def _on_exit(self, event: Any, context: Any) -> None:
         self.exits.append(event.returncode)
+
+    def _on_shutdown(self, event: Any, context: Any) -> None:
+        self.end = event.reason
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def test_the_mapper_is_launched_with_its_topics_remapped(
     wait_for("an image", recorded)
     assert statuses[-1].scene.startswith(str(tmp_path))
     yield
-    assert mapper.started == ["mapper-1"] and mapper.exits == [0]
+    assert mapper.started == ["mapper"] and mapper.exits == [0]
 
 
 @pytest.mark.launch(fixture=localize_launch)
@@ -106,7 +111,7 @@ def test_the_localizer_is_launched_and_tells_that_its_map_is_missing(
     assert statuses[-1].state == LocalizationStatus.NO_MAP
     assert statuses[-1].message.endswith("2024.safetensors: there is no such map")
     yield
-    assert localizer.started == ["localizer-1"] and localizer.exits == [0]
+    assert localizer.started == ["localizer"] and localizer.exits == [0]
 
 
 @pytest.mark.parametrize("name", ["map.launch.py", "localize.launch.py"])
@@ -117,7 +122,7 @@ def test_every_argument_has_a_description(name: str) -> None:
     assert "no description given" not in described.values()
 
 
-def test_where_rviz_is_missing_no_localizer_is_started(capfd: pytest.CaptureFixture[str]) -> None:
+def test_where_rviz_is_missing_no_localizer_is_started() -> None:
     try:
         get_package_prefix("rviz2")
         pytest.skip("RViz is installed")
@@ -127,5 +132,4 @@ def test_where_rviz_is_missing_no_localizer_is_started(capfd: pytest.CaptureFixt
     service = LaunchService()
     service.include_launch_description(watched.description)
     assert service.run() == 1 and watched.started == []
-    output = capfd.readouterr()
-    assert "'rviz2' not found" in output.out + output.err
+    assert "package 'rviz2' not found" in watched.end

@@ -12,22 +12,3 @@ from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.launch_service import LaunchService
 from launch.substitutions import SomeSubstitutionsType, Substitution
-
-__all__ = [
-    "Action",
-    "Condition",
-    "Event",
-    "EventHandler",
-    "LaunchContext",
-    "LaunchDescription",
-    "LaunchDescriptionEntity",
-    "LaunchService",
-    "SomeSubstitutionsType",
-    "Substitution",
-    "actions",
-    "conditions",
-    "event_handlers",
-    "events",
-    "logging",
-    "substitutions",
-]

@@ -8,34 +8,18 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from launch import logging
-from launch.action import Action, LaunchDescriptionEntity, list_of_entities
+from launch.action import Action, LaunchDescriptionEntity
 from launch.event_handlers import EventHandler, OnShutdown
-from launch.events import Event
 from launch.events import IncludeLaunchDescription as IncludeEvent
 from launch.events import Shutdown as ShutdownEvent
 from launch.events.process import ProcessExited
-from launch.execute_process import ExecuteProcess
+from launch.execute_process import ExecuteProcess  # noqa: F401
 from launch.launch_description import LaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import SomeSubstitutionsType, normalize_to_list_of_substitutions, perform_text
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
-
-__all__ = [
-    "DeclareLaunchArgument",
-    "EmitEvent",
-    "ExecuteProcess",
-    "GroupAction",
-    "IncludeLaunchDescription",
-    "LogInfo",
-    "OpaqueFunction",
-    "RegisterEventHandler",
-    "SetEnvironmentVariable",
-    "SetLaunchConfiguration",
-    "Shutdown",
-    "TimerAction",
-]
 
 
 class DeclareLaunchArgument(Action):
@@ -173,7 +157,7 @@ class LogInfo(Action):
 
 
 class OpaqueFunction(Action):
-    """Call a function `(context, *args, **kwargs)` that may return further entities."""
+    """Call a function `(context, *args, **kwargs)` that may return a list of further entities."""
 
     def __init__(
         self,
@@ -188,8 +172,8 @@ class OpaqueFunction(Action):
         self._args = tuple(args or ())
         self._kwargs = dict(kwargs or {})
 
-    def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        return list_of_entities(self._function(context, *self._args, **self._kwargs))
+    def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
+        return self._function(context, *self._args, **self._kwargs)
 
 
 class RegisterEventHandler(Action):
@@ -208,31 +192,21 @@ class RegisterEventHandler(Action):
         context.register_event_handler(self.event_handler)
 
 
-class EmitEvent(Action):
-    """Emit an event."""
-
-    def __init__(self, *, event: Event, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.event = event
-
-    def execute(self, context: LaunchContext) -> None:
-        context.emit_event_sync(self.event)
-
-
-class Shutdown(EmitEvent):
+class Shutdown(Action):
     """End the launch."""
 
     def __init__(self, *, reason: str = "reason not given", **kwargs: Any) -> None:
-        super().__init__(event=ShutdownEvent(reason=reason), **kwargs)
+        super().__init__(**kwargs)
+        self.reason = reason
 
     def execute(self, context: LaunchContext) -> None:
-        """Emit the event, and say so when the end of a process is the cause."""
+        """Emit the event, and say so where the end of a process is the cause."""
         event = getattr(context.locals, "event", None)
         if isinstance(event, ProcessExited):
             logging.get_logger("launch").info(
                 f"process[{event.process_name}] was required: shutting down launched system"
             )
-        super().execute(context)
+        context.emit_event_sync(ShutdownEvent(reason=self.reason))
 
 
 class TimerAction(Action):
@@ -263,7 +237,7 @@ class TimerAction(Action):
 
     def execute(self, context: LaunchContext) -> None:
         seconds = self.period if isinstance(self.period, float) else float(perform_text(context, self.period))
-        context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self.cancel()))
+        context.register_event_handler(OnShutdown(on_shutdown=lambda *_: self.cancel()))
         context.add_completion_future(context.asyncio_loop.create_task(self._wait(seconds, context)))
 
     async def _wait(self, seconds: float, context: LaunchContext) -> None:

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
 
 
-class InvalidConditionExpressionError(RuntimeError):
-    """Raised when a condition is neither true nor false."""
-
-
 class Condition:
     """A predicate of the context."""
 
@@ -42,11 +38,9 @@ class UnlessCondition(Condition):
 
 
 def _truth(context: LaunchContext, expression: SomeSubstitutionsType) -> bool:
-    """Return the truth of a text; raise InvalidConditionExpressionError for any other text."""
+    """Return the truth of a text; raise RuntimeError for any other text."""
     text = perform_text(context, expression)
     truth = {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower())
     if truth is None:
-        raise InvalidConditionExpressionError(
-            f"invalid condition expression '{text}', expected one of: true, 1, false, 0"
-        )
+        raise RuntimeError(f"invalid condition expression '{text}', expected one of: true, 1, false, 0")
     return truth

@@ -45,24 +45,21 @@ class OnShutdown(EventHandler):
     """React to the end of the launch."""
 
     def __init__(self, *, on_shutdown: Entities) -> None:
-        matcher = _matcher(Shutdown, None)
-        super().__init__(matcher=matcher, entities=on_shutdown)
+        super().__init__(matcher=_matcher(Shutdown, None), entities=on_shutdown)
 
 
 class OnProcessStart(EventHandler):
     """React to the start of one process, of processes that match, or of any."""
 
     def __init__(self, *, target_action: Target = None, on_start: Entities) -> None:
-        matcher = _matcher(ProcessStarted, target_action)
-        super().__init__(matcher=matcher, entities=on_start)
+        super().__init__(matcher=_matcher(ProcessStarted, target_action), entities=on_start)
 
 
 class OnProcessExit(EventHandler):
     """React to the end of one process, of processes that match, or of any."""
 
     def __init__(self, *, target_action: Target = None, on_exit: Entities) -> None:
-        matcher = _matcher(ProcessExited, target_action)
-        super().__init__(matcher=matcher, entities=on_exit)
+        super().__init__(matcher=_matcher(ProcessExited, target_action), entities=on_exit)
 
 
 class OnProcessIO(EventHandler):

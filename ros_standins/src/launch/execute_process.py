@@ -90,8 +90,7 @@ class ExecuteProcess(Action):
         self._stopping = asyncio.Event()
         if self.on_exit is not None:
             context.register_event_handler(OnProcessExit(target_action=self, on_exit=self.on_exit))
-        stop = OnShutdown(on_shutdown=lambda event, context: self._stopping.set())
-        context.register_event_handler(stop)
+        context.register_event_handler(OnShutdown(on_shutdown=lambda *_: self._stopping.set()))
         context.add_completion_future(context.asyncio_loop.create_task(self._run(context)))
 
     def _prepare(self, context: LaunchContext) -> None:
@@ -111,10 +110,8 @@ class ExecuteProcess(Action):
         self._log = logging.get_logger(self.process_details["name"])
         output = self.output if isinstance(self.output, dict) else perform_text(context, self.output)
         self._targets = logging.get_targets(output)
-        self._patience = [
-            float(perform_text(context, self.sigterm_timeout)),
-            float(perform_text(context, self.sigkill_timeout)),
-        ]
+        timeouts = (self.sigterm_timeout, self.sigkill_timeout)
+        self._patience = [float(perform_text(context, timeout)) for timeout in timeouts]
 
     async def _run(self, context: LaunchContext) -> None:
         """Run the program until it ends, and emit its events."""
@@ -211,11 +208,7 @@ class ExecuteProcess(Action):
 class _Protocol(asyncio.SubprocessProtocol):
     """Passes output on, and tells the end of the program and of its output."""
 
-    def __init__(
-        self,
-        on_start: Callable[[asyncio.SubprocessTransport], None],
-        on_output: Callable[[int, bytes], None],
-    ) -> None:
+    def __init__(self, on_start: Callable[..., None], on_output: Callable[..., None]) -> None:
         loop = asyncio.get_running_loop()
         self.exited = loop.create_future()
         self.closed = loop.create_future()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from launch.event_handlers import EventHandler
     from launch.events import Event
-    from launch.substitutions import Substitution
 
 
 class LaunchContext:
@@ -36,10 +35,6 @@ class LaunchContext:
     def environment(self) -> MutableMapping[str, str]:
         """The environment that processes are started with: that of this process."""
         return os.environ
-
-    def perform_substitution(self, substitution: Substitution) -> str:
-        """Return the text of a substitution."""
-        return substitution.perform(self)
 
     def push_scope(self) -> None:
         """Remember launch configurations and environment for `pop_scope`."""

@@ -76,8 +76,6 @@ class LaunchService:
         """Do what `run` does, in a running loop of the main thread."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("LaunchService can only be run in the main thread.")
-        if self._loop is not None:
-            raise RuntimeError("LaunchService cannot be run multiple times concurrently.")
         self._loop = self._context.asyncio_loop = asyncio.get_running_loop()
         folder = logging.open_file()
         if folder is not None:

@@ -61,7 +61,7 @@ def close_file() -> None:
     """Close launch.log."""
     global _file
     if _file is not None:
-        with contextlib.suppress(OSError):  # a full disk, which was reported before
+        with contextlib.suppress(OSError):
             _file.close()
         _file = None
 
@@ -76,12 +76,9 @@ def write_line(line: str) -> None:
     """Append a line to launch.log with the time in seconds since 1970."""
     if _file is None:
         return
-    try:
+    with contextlib.suppress(OSError):  # a full disk: the launch goes on without its copy
         _file.write(f"{time.time():.7f} {line}\n")
         _file.flush()
-    except OSError as error:
-        print_line(f"[WARNING] [launch]: cannot write to '{_file.name}', no more logs: {error}")
-        close_file()
 
 
 def get_targets(output: str | dict[str, object]) -> dict[str, set[str]]:
@@ -92,10 +89,7 @@ def get_targets(output: str | dict[str, object]) -> dict[str, set[str]]:
     """
     if isinstance(output, str):
         if output not in _OUTPUT_ALIASES:
-            raise ValueError(
-                f"'{output}' is not a valid standard output config, expected one of: "
-                f"{', '.join(_OUTPUT_ALIASES)}"
-            )
+            raise ValueError(f"output is '{output}', expected one of: {', '.join(_OUTPUT_ALIASES)}")
         output = _OUTPUT_ALIASES[output]
     return {
         source: _as_set(output.get(source)) | _as_set(output.get("both")) for source in ("stdout", "stderr")
@@ -103,9 +97,7 @@ def get_targets(output: str | dict[str, object]) -> dict[str, set[str]]:
 
 
 def _as_set(targets: object) -> set[str]:
-    if targets is None:
-        return set()
-    return {targets} if isinstance(targets, str) else set(targets)
+    return {targets} if isinstance(targets, str) else set(targets or ())
 
 
 class _Handler(logging.Handler):

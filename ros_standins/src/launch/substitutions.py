@@ -45,10 +45,6 @@ class TextSubstitution(Substitution):
         return self.text
 
 
-class SubstitutionFailure(RuntimeError):
-    """Raised when a substitution has no value."""
-
-
 class LaunchConfiguration(Substitution):
     """The value of a launch argument or of another launch configuration."""
 
@@ -60,12 +56,12 @@ class LaunchConfiguration(Substitution):
         return f"LaunchConfig({_describe(self.variable_name)})"
 
     def perform(self, context: LaunchContext) -> str:
-        """Return the value; without one and without a default raise SubstitutionFailure."""
+        """Return the value; without one and without a default raise RuntimeError."""
         name = perform_text(context, self.variable_name)
         if name in context.launch_configurations:
             return context.launch_configurations[name]
         if self._default is None:
-            raise SubstitutionFailure(f"launch configuration '{name}' does not exist")
+            raise RuntimeError(f"launch configuration '{name}' does not exist")
         return _perform_any(context, self._default)
 
 
@@ -92,12 +88,12 @@ class EnvironmentVariable(Substitution):
         self.default_value = default_value
 
     def perform(self, context: LaunchContext) -> str:
-        """Return the value; without one and without a default raise SubstitutionFailure."""
+        """Return the value; without one and without a default raise RuntimeError."""
         name = perform_text(context, self.name)
         if name in context.environment:
             return context.environment[name]
         if self.default_value is None:
-            raise SubstitutionFailure(f"environment variable '{name}' does not exist")
+            raise RuntimeError(f"environment variable '{name}' does not exist")
         return perform_text(context, self.default_value)
 
 

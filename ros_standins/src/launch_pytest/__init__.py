@@ -5,5 +5,3 @@ from __future__ import annotations
 
 from launch_pytest import actions, tools
 from launch_pytest.fixture import fixture
-
-__all__ = ["actions", "fixture", "tools"]

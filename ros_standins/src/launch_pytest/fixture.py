@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
-
 from launch import LaunchDescription, LaunchDescriptionEntity, LaunchService
 from launch_pytest.actions import ReadyToTest
 

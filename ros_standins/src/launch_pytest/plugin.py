@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from launch import LaunchContext, LaunchService
 from launch_pytest.fixture import Launch
 

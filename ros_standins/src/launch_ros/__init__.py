@@ -4,5 +4,3 @@
 from __future__ import annotations
 
 from launch_ros import actions, parameter_descriptions, substitutions
-
-__all__ = ["actions", "parameter_descriptions", "substitutions"]

@@ -11,7 +11,6 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import yaml
-
 from launch import logging
 from launch.action import Action
 from launch.actions import ExecuteProcess
@@ -55,21 +54,14 @@ class Node(ExecuteProcess):
         self._namespace = namespace
         self._parameters = list(parameters or [])
         self._remappings = list(remappings or [])
-        self._node_name: str | None = None
-
-    @property
-    def node_name(self) -> str:
-        """The full name, known once the action is executed."""
-        if self._node_name is None:
-            raise RuntimeError("cannot access 'node_name' before executing action")
-        return self._node_name
+        self.node_name: str | None = None  # the full name, known once the action is executed
 
     def expand_command(self, context: LaunchContext) -> tuple[str, list[str]]:
         """Return the executable's name and the command line with all ROS arguments."""
         name = None if self._name is None else perform_text(context, self._name)
         own = None if self._namespace is None else perform_text(context, self._namespace)
         namespace = join_namespaces(context.launch_configurations.get(NAMESPACE), own)
-        self._node_name = _full_name(namespace, name)
+        self.node_name = _full_name(namespace, name)
         executable = perform_text(context, self.executable)
         program = [executable]
         if self.package is not None:

@@ -10,12 +10,6 @@ from pathlib import Path
 from ament_index_python.packages import get_package_prefix
 
 
-def list_executables(package: str) -> list[str]:
-    """Return the names of a package's executables, sorted; raise PackageNotFoundError."""
-    folder = Path(get_package_prefix(package), "lib", package)
-    return sorted(path.name for path in folder.glob("*") if _is_program(path))
-
-
 def find_executable(package: str, executable: str) -> list[str]:
     """Return the command (program and leading arguments) that runs an executable.
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
-
 from launch.substitutions import Substitution, perform_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ament_index_python.packages import get_package_share_directory
-
 from launch.substitutions import (
     SomeSubstitutionsType,
     Substitution,

@@ -4,5 +4,3 @@
 from __future__ import annotations
 
 from launch_pytest.tools import process
-
-__all__ = ["process"]
