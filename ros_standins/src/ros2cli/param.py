@@ -8,25 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import rclpy
 from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType
-from rclpy.node import Node
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.task import Future
 
 from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, node_names, settle
+from .graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
 
-NAMES = {
-    getattr(ParameterType, f"PARAMETER_{name}{suffix.upper().replace(' ', '_')}"): word + suffix
-    for name, word in (
-        ("BOOL", "boolean"),
-        ("INTEGER", "integer"),
-        ("DOUBLE", "double"),
-        ("STRING", "string"),
-    )
-    for suffix in ("", " array")
+WORDS = {"BOOL": "boolean", "INTEGER": "integer", "DOUBLE": "double", "STRING": "string"}
+NAMES = {getattr(ParameterType, f"PARAMETER_{name}"): word for name, word in WORDS.items()} | {
+    getattr(ParameterType, f"PARAMETER_{name}_ARRAY"): f"{word} array" for name, word in WORDS.items()
 }
 
 
@@ -54,7 +45,7 @@ def list_parameters(args: argparse.Namespace) -> None:
         for name in dict.fromkeys(node_names(node)):
             client = AsyncParameterClient(node, name)
             if client.wait_for_services(timeout_sec=1.0):
-                found = _result(node, client.list_parameters(prefixes=[])).result.names
+                found = result_of(node, client.list_parameters(prefixes=[])).result.names
                 print(f"{name}:", *sorted(f"  {parameter}" for parameter in found), sep="\n")
 
 
@@ -98,12 +89,7 @@ def _parameters_of(args: argparse.Namespace) -> Iterator[Callable[..., object]]:
         client = AsyncParameterClient(node, absolute(args.node_name))
         if not client.wait_for_services(timeout_sec=args.spin_time):
             raise RuntimeError("Node not found")
-        yield lambda method, names=(): _result(node, getattr(client, method)(list(names)))
-
-
-def _result(node: Node, future: Future) -> object:
-    rclpy.spin_until_future_complete(node, future)
-    return future.result()
+        yield lambda method, names=(): result_of(node, getattr(client, method)(list(names)))
 
 
 def _print_descriptor(descriptor: ParameterDescriptor) -> None:

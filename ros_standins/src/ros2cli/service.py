@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from .cli import add_verbs
-from .graph import add_spin_time, call, cli_node, print_names, settle
+from .graph import add_spin_time, cli_node, print_names, result_of, settle
 from .messages import from_yaml, get_interface
 
 
@@ -35,8 +35,8 @@ def call_service(args: argparse.Namespace) -> None:
     request = from_yaml(service_type.Request, args.values)
     with cli_node() as node:
         client = node.create_client(service_type, args.service_name)
-        if not client.wait_for_service(timeout_sec=1.0):
+        if not client.wait_for_service(timeout_sec=5.0):
             print("waiting for service to become available...")
             client.wait_for_service()
         print(f"requester: making request: {request!r}\n")
-        print(f"response:\n{call(node, client, request)!r}\n")
+        print(f"response:\n{result_of(node, client.call_async(request))!r}\n")
