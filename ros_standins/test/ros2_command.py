@@ -29,20 +29,14 @@ def environment(
 
 
 class Running:
-    """A command in the background with its output, for a `with` statement."""
+    """`ros2 ARGUMENTS` in the background with its output, for a `with` statement."""
 
-    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+    def __init__(self, *arguments: str, env: dict[str, str]) -> None:
         self.text = ""
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        command = [*ROS2, *arguments]
+        self.process = subprocess.Popen(command, env=env, text=True, start_new_session=True, **pipes)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -50,26 +44,21 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGINT)  # as a Ctrl-C would: `ros2 run` passes none on
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
+        for number in (signal.SIGINT, signal.SIGKILL):  # to all, as a Ctrl-C: `ros2 run` passes none on
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+                self._reader.join(timeout=10)
         self.process.wait()
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self) -> int:
         """Return the exit status once the command and its output have ended."""
-        status = self.process.wait(timeout=timeout)
-        self._reader.join(timeout=5)
-        return status
+        self._reader.join(timeout=30)
+        return self.process.wait(timeout=5)
 
-    def wait_for(self, text: str, count: int = 1, timeout: float = 30.0) -> str:
+    def wait_for(self, text: str, count: int = 1) -> str:
         """Wait until a text was printed `count` times; return everything printed so far."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self.text.count(text) >= count or not self._reader.is_alive(), timeout
-            )
+            self._changed.wait_for(lambda: self.text.count(text) >= count or not self._reader.is_alive(), 30)
             assert self.text.count(text) >= count, f"no {text!r} ({count} times) in:\n{self.text}"
             return self.text
 
@@ -80,14 +69,10 @@ class Running:
                 self._changed.notify_all()
 
 
-def ros2(*arguments: str, env: dict[str, str], timeout: float = 30.0) -> tuple[int, str, str]:
+def ros2(*arguments: str, env: dict[str, str]) -> tuple[int, str, str]:
     """Run `ros2 ARGUMENTS` to its end; return exit status, stdout and stderr."""
+    command = [*ROS2, *arguments]
     done = subprocess.run(
-        [*ROS2, *arguments],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stdout, done.stderr

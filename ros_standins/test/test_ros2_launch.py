@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from ros2_command import ROS2, Running, environment, ros2
+from ros2_command import Running, environment, ros2
 
 SLEEPER = """
 import os, sys, time
@@ -42,28 +42,21 @@ def env(tmp_path: Path) -> dict[str, str]:
     return environment(tmp_path, "demo", {"sleeper": SLEEPER, "failing": FAILING}, files)
 
 
-def is_running(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-
-
-def sleeper_pid(text: str) -> int:
-    """Return the process id that a sleeper printed."""
-    return int(re.search(r"sleeper (\d+)", text)[1])
+def sleeper_runs(text: str) -> bool:
+    """Tell whether the sleeper that printed its process id exists and is no zombie."""
+    state = Path("/proc", re.search(r"sleeper (\d+)", text)[1], "stat")
+    return state.exists() and ") Z" not in state.read_text()
 
 
 def test_an_interrupt_reaches_the_nodes_and_leaves_nothing_behind(env: dict[str, str]) -> None:
-    with Running([*ROS2, "launch", "demo", "programs.launch.py", "flag:=--x"], env) as launch:
+    with Running("launch", "demo", "programs.launch.py", "flag:=--x", env=env) as launch:
         text = launch.wait_for("sleeper ")
         assert re.search(r"\[INFO\] \[sleeper-1\]: process started with pid \[\d+\]\n", text)
         assert re.search(r"\n\[sleeper-1\] sleeper \d+ --x --ros-args\n", text)
         launch.process.send_signal(signal.SIGINT)
         assert launch.wait() == 0
         assert "[sleeper-1] interrupted\n" in launch.text
-        assert not is_running(sleeper_pid(text))
+        assert not sleeper_runs(text)
 
 
 def test_arguments_are_shown_and_nothing_is_started(env: dict[str, str]) -> None:
@@ -114,8 +107,8 @@ def test_wrong_argument_values_fail_the_launch(env: dict[str, str]) -> None:
 def test_a_program_gets_its_arguments_and_its_status_is_returned(env: dict[str, str]) -> None:
     status, out, _ = ros2("run", "demo", "failing", "--ros-args", "-r", "a:=b", env=env)
     assert (status, out) == (3, "[ros2run]: Process exited with failure 3\n")
-    with Running([*ROS2, "run", "demo", "sleeper", "--x", "--ros-args", "-p", "a:=1"], env) as run:
-        pid = sleeper_pid(run.wait_for("--x --ros-args -p a:=1"))
+    with Running("run", "demo", "sleeper", "--x", "--ros-args", "-p", "a:=1", env=env) as run:
+        assert sleeper_runs(run.wait_for("--x --ros-args -p a:=1"))
         run.process.send_signal(signal.SIGTERM)
         run.wait()
-        assert not is_running(pid)
+        assert not sleeper_runs(run.text)

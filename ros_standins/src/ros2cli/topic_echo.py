@@ -1,35 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ros2 topic echo` and `ros2 topic hz`: listen to a topic."""
+"""`ros2 topic echo`: print what a topic says."""
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections import deque
-from itertools import pairwise
 from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
 from .graph import POLL_S, absolute, cli_node, wait_for
 from .messages import get_interface, to_yaml
-
-
-def add_arguments(echo_parser: argparse.ArgumentParser, hz_parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verbs."""
-    add = echo_parser.add_argument
-    add("--once", action="store_true", help="Print the first message and exit")
-    add("--field", help="Print only this field; '.' selects sub-fields")
-    add("-f", "--full-length", action="store_true", help="Print long texts and arrays whole")
-    add("-l", "--truncate-length", type=int, default=128, help="Longest text and array printed")
-    add("--no-arr", action="store_true", help="Don't print array fields")
-    add("--qos-reliability", choices=["reliable", "best_effort"])
-    add("--qos-durability", choices=["transient_local", "volatile"])
-    hz_parser.add_argument("-w", "--window", type=int, default=10000, help="Messages to average over")
 
 
 class Echo:
@@ -73,33 +56,11 @@ def echo(args: argparse.Namespace) -> None:
     """Output messages from a topic."""
     topic = absolute(args.topic_name)
     with cli_node() as node:
-        listener = Echo(node, topic, _message_class(node, topic, args.message_type, args.spin_time), args)
+        listener = Echo(node, topic, message_class(node, topic, args.message_type, args.spin_time), args)
         rclpy.spin_until_future_complete(node, listener.first if args.once else Future())
 
 
-def hz(args: argparse.Namespace) -> None:
-    """Print the average publishing rate, every second."""
-    arrivals: deque[float] = deque(maxlen=max(args.window, 1) + 1)
-
-    def report() -> None:
-        gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-        if gaps:
-            print(
-                f"average rate: {len(gaps) / max(sum(gaps), 1e-9):.3f}\n\tmin: {min(gaps):.3f}s "
-                f"max: {max(gaps):.3f}s std dev: {statistics.pstdev(gaps):.5f}s window: {len(gaps)}"
-            )
-
-    topic = absolute(args.topic_name)
-    with cli_node() as node:
-        cls = _message_class(node, topic, None, args.spin_time)
-        node.create_subscription(
-            cls, topic, lambda _: arrivals.append(time.monotonic()), qos_profile_sensor_data, raw=True
-        )
-        node.create_timer(1.0, report)
-        rclpy.spin(node)
-
-
-def _message_class(node: Node, topic: str, given: str | None, spin_time: float) -> type:
+def message_class(node: Node, topic: str, given: str | None, spin_time: float) -> type:
     """Return the class of a topic's messages; raise RuntimeError where it is unknown."""
     types = (
         [given] if given else wait_for(lambda: dict(node.get_topic_names_and_types()).get(topic), spin_time)
