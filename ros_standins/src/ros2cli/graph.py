@@ -96,8 +96,8 @@ def node_names(node: Node, include_hidden: bool = False) -> list[str]:
     return sorted(name for name in names if include_hidden or not topic_or_service_is_hidden(name))
 
 
-def print_names(named: list[tuple[str, list[str]]], hidden: bool, types: bool, indent: str = "") -> None:
+def print_names(named: list[tuple[str, list[str]]], types: bool) -> None:
     """Print names of topics or services, with their types if asked."""
     for name, type_names in sorted(named):
-        if hidden or not topic_or_service_is_hidden(name):
-            print(f"{indent}{name} [{', '.join(type_names)}]" if types else f"{indent}{name}")
+        if not topic_or_service_is_hidden(name):
+            print(f"{name} [{', '.join(type_names)}]" if types else name)

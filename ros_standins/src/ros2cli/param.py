@@ -8,17 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType
+from rcl_interfaces.msg import Parameter, ParameterDescriptor
+from rclpy.parameter import Parameter as Types
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 
 from .cli import add_verbs
 from .graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
-
-WORDS = {"BOOL": "boolean", "INTEGER": "integer", "DOUBLE": "double", "STRING": "string"}
-NAMES = {getattr(ParameterType, f"PARAMETER_{name}"): word for name, word in WORDS.items()} | {
-    getattr(ParameterType, f"PARAMETER_{name}_ARRAY"): f"{word} array" for name, word in WORDS.items()
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +49,10 @@ def get_parameter(args: argparse.Namespace) -> str | None:
     """Get a parameter's value."""
     with _parameters_of(args) as ask:
         values = ask("get_parameters", [args.parameter_name]).values
-    if not values or values[0].type not in NAMES:
+    if not values or values[0].type == 0:
         return "Parameter not set"
     value = parameter_value_to_python(values[0])
-    word, _, several = NAMES[values[0].type].capitalize().partition(" ")
+    word, _, several = _type_name(values[0].type).capitalize().partition(" ")
     label = f"{word} values are:" if several else f"{word} value is:"
     value = list(value) if several else value
     print(value) if args.hide_type else print(label, value)
@@ -92,9 +88,13 @@ def _parameters_of(args: argparse.Namespace) -> Iterator[Callable[..., object]]:
         yield lambda method, names=(): result_of(node, getattr(client, method)(list(names)))
 
 
+def _type_name(number: int) -> str:
+    return Types.Type(number).name.lower().replace("bool", "boolean").replace("_", " ")
+
+
 def _print_descriptor(descriptor: ParameterDescriptor) -> None:
     print("Parameter name:", descriptor.name)
-    print("  Type:", NAMES.get(descriptor.type, "not set"))
+    print("  Type:", _type_name(descriptor.type))
     if descriptor.description:
         print("  Description:", descriptor.description)
     print("  Constraints:")

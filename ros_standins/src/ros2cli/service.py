@@ -18,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("call", call_service, "service_name service_type [values]"),
     )
     listing.add_argument("-t", "--show-types", action="store_true", help="Also show the service type")
-    listing.add_argument("--include-hidden-services", action="store_true", help="Show hidden ones, too")
     add_spin_time(listing)
 
 
@@ -26,7 +25,7 @@ def list_services(args: argparse.Namespace) -> None:
     """Output a list of available services."""
     with cli_node() as node:
         settle(node, args.spin_time)
-        print_names(node.get_service_names_and_types(), args.include_hidden_services, args.show_types)
+        print_names(node.get_service_names_and_types(), args.show_types)
 
 
 def call_service(args: argparse.Namespace) -> None:

@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_spin_time(listing, info, listen, rate)
     listing.add_argument("-t", "--show-types", action="store_true", help="Also show the topic type")
-    listing.add_argument("--include-hidden-topics", action="store_true", help="Show hidden ones, too")
     info.add_argument("-v", "--verbose", action="store_true", help="Show every endpoint")
     listen.add_argument("--once", action="store_true", help="Print the first message and exit")
     listen.add_argument("--field", help="Print only this field; '.' selects sub-fields")
@@ -53,7 +52,7 @@ def list_topics(args: argparse.Namespace) -> None:
     """Output a list of available topics."""
     with cli_node() as node:
         settle(node, args.spin_time)
-        print_names(node.get_topic_names_and_types(), args.include_hidden_topics, args.show_types)
+        print_names(node.get_topic_names_and_types(), args.show_types)
 
 
 def show_info(args: argparse.Namespace) -> str | None:
@@ -121,7 +120,7 @@ def publish(args: argparse.Namespace) -> None:
         print("publisher: beginning loop")
         publish_one()
         if args.once:
-            publisher.wait_for_all_acked(Duration(seconds=5))
+            publisher.wait_for_all_acked(Duration(seconds=30))  # a subscriber may not know it yet
         else:
             node.create_timer(1.0 / args.rate, publish_one)
             rclpy.spin(node)
