@@ -8,7 +8,6 @@ the cases of tf2_ros_py/test and tf2/test/simple_tf2_core.cpp.
 from __future__ import annotations
 
 import math
-import re
 import subprocess
 import sys
 import threading
@@ -87,9 +86,9 @@ def test_a_chain_is_multiplied_in_both_directions(buffer: Buffer) -> None:
     assert np.allclose(forth @ back, np.eye(4))
 
 
-def test_siblings_meet_in_their_parent(buffer: Buffer) -> None:
+def test_siblings_meet_in_their_parent_at_any_time(buffer: Buffer) -> None:
     buffer.set_transform_static(transform("base", "lidar", -1.0), "test")
-    found = matrix(buffer.lookup_transform("lidar", "camera", Time(seconds=11)))
+    found = matrix(buffer.lookup_transform("lidar", "camera", Time(seconds=9999)))
     assert np.allclose(found, matrix(transform("", "", 1.5, 0.3)))
 
 
@@ -97,10 +96,6 @@ def test_time_zero_is_the_latest_common_time(buffer: Buffer) -> None:
     found = buffer.lookup_transform("map", "camera", Time())
     assert found.header.stamp == Time(seconds=11.5).to_msg()
     assert buffer.lookup_transform("base", "base", Time()).transform.rotation.w == 1.0
-
-
-def test_static_transforms_hold_at_all_times(buffer: Buffer) -> None:
-    assert buffer.can_transform("base", "camera", Time(seconds=9999))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +130,8 @@ def test_useless_transforms_are_left_out(buffer: Buffer) -> None:
     bad.transform.rotation.w = 0.0
     for message in (bad, transform("a", "a"), transform("", "b"), transform("c", "d", math.nan)):
         buffer.set_transform(message, "test")
-    assert not {"bad", "a", "b", "d"} & set(re.findall(r"Frame (\S+) ", buffer.all_frames_as_string()))
+    for parent, child in (("odom", "bad"), ("a", "a"), ("odom", "b"), ("c", "d")):
+        assert not buffer.can_transform(parent, child, Time())
 
 
 def test_rotation_takes_the_shorter_way() -> None:
@@ -163,7 +159,7 @@ def test_lookup_over_two_times(buffer: Buffer) -> None:
 
 def test_clearing_leaves_static_transforms(buffer: Buffer) -> None:
     buffer.clear()
-    assert buffer.all_frames_as_string() == "Frame camera exists with parent base."
+    assert buffer.can_transform("base", "camera", Time())
     with pytest.raises(ConnectivityException):
         buffer.lookup_transform("odom", "camera", Time())
 
@@ -236,12 +232,11 @@ def test_the_publisher_is_a_program(context) -> None:
     listener.unregister()
 
 
-def test_the_publisher_takes_old_and_new_arguments() -> None:
-    new = parse(["--x", "1", "--yaw", "1.5707963267948966", "--frame-id", "a", "--child-frame-id", "b"])
-    old = parse(["1", "0", "0", "1.5707963267948966", "0", "0", "a", "b"])
-    quaternion = parse(["1", "0", "0", "0", "0", "0.7071067811865476", "0.7071067811865476", "a", "b"])
-    assert np.allclose(matrix(new), matrix(transform("a", "b", 1.0, math.pi / 2)))
-    assert np.allclose(matrix(old), matrix(new)) and np.allclose(matrix(quaternion), matrix(new))
-    assert (new.header.frame_id, new.child_frame_id) == ("a", "b")
+def test_the_publisher_reads_its_command_line() -> None:
+    angles = parse(["--x", "1", "--yaw", "1.5707963267948966", "--frame-id", "a", "--child-frame-id", "b"])
+    numbers = "--x 1 --qz 0.7071067811865476 --qw 0.7071067811865476 --frame-id a --child-frame-id b"
+    assert np.allclose(matrix(angles), matrix(transform("a", "b", 1.0, math.pi / 2)))
+    assert np.allclose(matrix(parse(numbers.split())), matrix(angles))
+    assert (angles.header.frame_id, angles.child_frame_id) == ("a", "b")
     with pytest.raises(SystemExit):
         parse(["--qw", "1", "--yaw", "1", "--frame-id", "a", "--child-frame-id", "b"])

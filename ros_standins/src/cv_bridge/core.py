@@ -10,11 +10,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from . import encodings
-
-
-class CvBridgeError(TypeError):
-    """An image that cannot be converted."""
+from .encodings import DEPTHS, CvBridgeError, convert, parse
 
 
 class CvBridge:
@@ -22,18 +18,18 @@ class CvBridge:
 
     def dtype_with_channels_to_cvtype2(self, dtype: np.dtype, n_channels: int) -> str:
         """Return the name of a pixel type: "8UC3". Raises KeyError for a type that OpenCV has not."""
-        names = {name: depth for depth, name in encodings.DEPTHS.items()}
+        names = {name: depth for depth, name in DEPTHS.items()}
         return f"{names[dtype.name]}C{n_channels}"
 
     def encoding_to_cvtype2(self, encoding: str) -> int:
         """Return OpenCV's number of an encoding's pixel type: cv2.CV_8UC3 for "bgr8"."""
-        known = self._parse(encoding)
+        known = parse(encoding)
         return cv2.CV_MAKETYPE(getattr(cv2, f"CV_{known.depth}"), known.channels)
 
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
         """Return the numpy type and the number of channels of an encoding: ("uint8", 3) for "bgr8"."""
-        known = self._parse(encoding)
-        return encodings.DEPTHS[known.depth], known.channels
+        known = parse(encoding)
+        return DEPTHS[known.depth], known.channels
 
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
         """Return the pixels of an image in this machine's byte order, without padding.
@@ -44,7 +40,7 @@ class CvBridge:
         image = self._pixels(img_msg)
         if desired_encoding == "passthrough":
             return image
-        return self._convert(image, img_msg.encoding, desired_encoding)
+        return convert(image, img_msg.encoding, desired_encoding)
 
     def compressed_imgmsg_to_cv2(
         self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
@@ -61,7 +57,7 @@ class CvBridge:
             return image
         if image is None:
             raise CvBridgeError(f"compressed image of {len(cmprs_img_msg.data)} bytes cannot be decoded")
-        return self._convert(image, "bgr8", desired_encoding)
+        return convert(image, "bgr8", desired_encoding)
 
     def cv2_to_imgmsg(
         self, cvim: np.ndarray, encoding: str = "passthrough", header: Header | None = None
@@ -74,7 +70,7 @@ class CvBridge:
         channels = cvim.shape[2] if cvim.ndim > 2 else 1
         cv_type = self.dtype_with_channels_to_cvtype2(cvim.dtype, channels)
         if encoding != "passthrough":
-            known = self._parse(encoding)
+            known = parse(encoding)
             if f"{known.depth}C{known.channels}" != cv_type:
                 raise CvBridgeError(
                     f"encoding specified as {encoding}, but image has incompatible type {cv_type}"
@@ -117,18 +113,6 @@ class CvBridge:
         rows = np.ascontiguousarray(data[: height * step].reshape(height, step)[:, :row])
         shape = (height, width) if channels == 1 else (height, width, channels)
         return rows.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-
-    def _convert(self, image: np.ndarray, source: str, target: str) -> np.ndarray:
-        try:
-            return encodings.convert(image, source, target)
-        except (ValueError, cv2.error) as error:
-            raise CvBridgeError(str(error)) from error
-
-    def _parse(self, encoding: str) -> encodings.Encoding:
-        try:
-            return encodings.parse(encoding)
-        except ValueError as error:
-            raise CvBridgeError(str(error)) from error
 
 
 def _require_array(image: np.ndarray) -> None:

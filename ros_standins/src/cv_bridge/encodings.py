@@ -17,6 +17,10 @@ DEPTHS = {
 SCALES = {(8, 16): 257.0, (16, 8): 1.0 / 257.0}
 
 
+class CvBridgeError(TypeError):
+    """An image that cannot be converted."""
+
+
 class Encoding(NamedTuple):
     """What an encoding's name says; `colour` is OpenCV's word for it, "" for numbers without colour."""
 
@@ -46,19 +50,19 @@ for _pattern, _colour in (("rggb", "BG"), ("bggr", "RG"), ("gbrg", "GR"), ("grbg
 
 
 def parse(name: str) -> Encoding:
-    """Return what an encoding's name says. Raises ValueError for a name that cv_bridge does not know."""
+    """Return what an encoding's name says. Raises CvBridgeError for an unknown one."""
     if name in COLOURS:
         return COLOURS[name]
     match = re.fullmatch(r"(8U|8S|16U|16S|32S|32F|64F)(?:C(\d{1,3}))?", name)
     if match and int(match[2] or 1) > 0:
         return Encoding(match[1], int(match[2] or 1))
-    raise ValueError(f"Unrecognized image encoding [{name}]")
+    raise CvBridgeError(f"Unrecognized image encoding [{name}]")
 
 
 def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
     """Return a copy of an image (H, W) or (H, W, C) in another encoding.
 
-    Raises ValueError where there is no such conversion, cv2.error for pixels that do not fit `source`.
+    Raises CvBridgeError where there is no such conversion, and for pixels that do not fit `source`.
     """
     if target in ("", source):
         return image.copy()
@@ -66,14 +70,17 @@ def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
     if old.colour and new.colour and old.colour != new.colour:
         code = _conversion_code(old.colour, new.colour)
         if code is None:
-            raise ValueError(f"Unsupported conversion from [{source}] to [{target}]")
-        return _to_depth(cv2.cvtColor(image, code), old, new)
+            raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
+        try:
+            return _to_depth(cv2.cvtColor(image, code), old, new)
+        except cv2.error as error:
+            raise CvBridgeError(f"[{source}] to [{target}]: {error}") from error
     if old.colour.startswith("Bayer") and new.colour:
-        raise ValueError(f"Unsupported conversion from [{source}] to [{target}]")
+        raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     if new.colour and not old.colour:
-        raise ValueError(f"[{source}] says nothing about colour, so it cannot become [{target}]")
+        raise CvBridgeError(f"[{source}] says nothing about colour, so it cannot become [{target}]")
     if old.channels != new.channels:
-        raise ValueError(f"[{source}] has {old.channels} channels, [{target}] has {new.channels}")
+        raise CvBridgeError(f"[{source}] has {old.channels} channels, [{target}] has {new.channels}")
     return _to_depth(image.copy(), old, new)
 
 
@@ -92,6 +99,8 @@ def _to_depth(image: np.ndarray, old: Encoding, new: Encoding) -> np.ndarray:
     dtype = np.dtype(DEPTHS[new.depth])
     if image.dtype == dtype:
         return image
+    if (old.depth, new.depth) == ("16U", "8U"):
+        return cv2.convertScaleAbs(image, alpha=SCALES[16, 8])  # the same, and a hundred times as fast
     scaled = image.astype(np.float64) * SCALES.get((old.bits, new.bits), 1.0)
     if dtype.kind == "f":
         return scaled.astype(dtype)

@@ -8,18 +8,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import rclpy
-from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.task import Future
 from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 
 POLL_S = 0.05  # nothing tells a Python node that the graph has changed
-# Processes become known within 0.3 to 2 s, one after the other, each with its endpoints at first
-# nameless. The graph is taken for known once it has stayed the same for so long, after so long.
+# Processes announce themselves when they start and then every 3 s. They become known one after the
+# other, each with its endpoints at first nameless. The graph is taken for known once every process had
+# its turn and nothing has changed for a while.
+FIRST_S = 3.5
 QUIET_S = 1.0
-FIRST_S = 2.0
 Result = TypeVar("Result")
 
 
@@ -27,7 +28,7 @@ def add_spin_time(*parsers: argparse.ArgumentParser) -> None:
     """Add how long to wait for discovery."""
     for parser in parsers:
         parser.add_argument(
-            "--spin-time", type=float, default=5.0, help="wait at most so many seconds for discovery"
+            "--spin-time", type=float, default=10.0, help="wait at most so many seconds for discovery"
         )
 
 
@@ -76,9 +77,8 @@ def _snapshot(node: Node) -> tuple[object, bool]:
     return known, all(name != "_NODE_NAME_UNKNOWN_" for _, _, name in endpoints)
 
 
-def call(node: Node, client: Client, request: object) -> object:
-    """Call a service that is there and return its response; raise RuntimeError where it fails."""
-    future = client.call_async(request)
+def result_of(node: Node, future: Future) -> Any:
+    """Spin until a service has answered and return the response; raise RuntimeError where it fails."""
     rclpy.spin_until_future_complete(node, future)
     if future.result() is None:
         raise RuntimeError(f"Exception while calling service: {future.exception()!r}")
@@ -96,8 +96,8 @@ def node_names(node: Node, include_hidden: bool = False) -> list[str]:
     return sorted(name for name in names if include_hidden or not topic_or_service_is_hidden(name))
 
 
-def print_names(named: list[tuple[str, list[str]]], hidden: bool, types: bool, indent: str = "") -> None:
+def print_names(named: list[tuple[str, list[str]]], types: bool) -> None:
     """Print names of topics or services, with their types if asked."""
     for name, type_names in sorted(named):
-        if hidden or not topic_or_service_is_hidden(name):
-            print(f"{indent}{name} [{', '.join(type_names)}]" if types else f"{indent}{name}")
+        if not topic_or_service_is_hidden(name):
+            print(f"{name} [{', '.join(type_names)}]" if types else name)

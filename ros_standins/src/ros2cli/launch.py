@@ -20,17 +20,10 @@ from launch.launch_description_sources import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ros2 launch`."""
     add = parser.add_argument
-    add(
-        "-n",
-        "--noninteractive",
-        default=not sys.stdin.isatty(),
-        action="store_true",
-        help="Run without a terminal: Ctrl-C is for the launch to pass on",
-    )
+    about = "Run without a terminal: Ctrl-C is for the launch to pass on"
+    add("-n", "--noninteractive", default=not sys.stdin.isatty(), action="store_true", help=about)
     add("-d", "--debug", action="store_true", help="Print more details, e.g. tracebacks")
     add("-s", "--show-args", "--show-arguments", action="store_true", help="Show the launch file's arguments")
-    add("-a", "--show-all-subprocesses-output", action="store_true", help="Show all output")
-    add("--launch-prefix", help="command to put before all executables")
     add("package_name", help="Name of the ROS package, or the path of a launch file")
     add("launch_file_name", nargs="?", help="Name of the launch file")
     add("launch_arguments", nargs="*", help="'<name>:=<value>' (for duplicates, last one wins)")
@@ -50,10 +43,6 @@ def main(args: argparse.Namespace) -> int | str | None:
     if args.show_args:
         return show_arguments(get_launch_description_from_python_launch_file(path))
     arguments = parse_arguments(words)
-    if args.launch_prefix:
-        arguments["launch-prefix"] = args.launch_prefix
-    if args.show_all_subprocesses_output:
-        os.environ["OVERRIDE_LAUNCH_PROCESS_OUTPUT"] = "both"
     source = PythonLaunchDescriptionSource(path)
     include = IncludeLaunchDescription(source, launch_arguments=arguments.items())
     service = LaunchService(

@@ -19,11 +19,11 @@ def get_interface(name: str, kind: str) -> type:
 
     Raises RuntimeError where there is no such interface.
     """
-    package, *middle, base = name.split("/")
     try:
+        package, *middle, base = name.split("/")
         if middle in ([], [kind]):
             return getattr(importlib.import_module(f"{package}.{kind}"), base)
-    except (AttributeError, ImportError, ValueError):
+    except (AttributeError, ImportError, TypeError, ValueError):
         pass
     raise RuntimeError(f"The passed {'message' if kind == 'msg' else 'service'} type '{name}' is invalid")
 
@@ -40,7 +40,7 @@ def from_yaml(message_type: type, text: str | None) -> Any:
     if not isinstance(values, dict):
         raise RuntimeError("The passed value needs to be a dictionary in YAML format")
     try:
-        return _filled(message_type(), values)
+        return _filled(message_type(check_fields=True), values)
     except (AssertionError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise RuntimeError(f"Failed to populate field: {error}") from None
 
@@ -59,7 +59,7 @@ def _filled(message: Any, values: Any) -> Any:
 def _value(slot: Any, value: Any) -> Any:
     """Return a YAML value as a field of a type takes it; the field itself checks the rest."""
     if isinstance(slot, NamespacedType):
-        return _filled(get_interface("/".join(slot.namespaced_name()), "msg")(), value)
+        return _filled(get_interface("/".join(slot.namespaced_name()), "msg")(check_fields=True), value)
     if isinstance(slot, AbstractNestedType):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise TypeError(f"Value '{value}' is expected to be a list")
@@ -76,18 +76,14 @@ def _is_number(slot: Any) -> bool:
     return isinstance(slot, BasicType) and slot.typename not in ("boolean", "octet")
 
 
-def to_yaml(
-    message: Any, *, truncate: int | None = None, arrays: bool = True, flow_style: bool = False
-) -> str:
+def to_yaml(message: Any, truncate: int | None = None, arrays: bool = True) -> str:
     """Return a message as YAML text.
 
     `truncate` is the length of the longest text and array; without `arrays` their place is taken by type
     and length.
     """
     plain = _plain(message, None, truncate, arrays)
-    return yaml.safe_dump(
-        plain, allow_unicode=True, width=sys.maxsize, sort_keys=False, default_flow_style=flow_style
-    )
+    return yaml.safe_dump(plain, allow_unicode=True, width=sys.maxsize, sort_keys=False)
 
 
 def _plain(value: Any, field_type: str | None, limit: int | None, arrays: bool) -> Any:

@@ -13,8 +13,6 @@ from .graph import absolute, add_spin_time, cli_node, node_names, settle, topic_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs of `ros2 node`."""
     listing, info = add_verbs(parser, ("list", list_nodes, ""), ("info", show_info, "node_name"))
-    listing.add_argument("-a", "--all", action="store_true", help="Show hidden ones, too")
-    info.add_argument("--include-hidden", action="store_true", help="Show hidden names, too")
     add_spin_time(listing, info)
 
 
@@ -22,7 +20,7 @@ def list_nodes(args: argparse.Namespace) -> None:
     """Output a list of available nodes."""
     with cli_node() as node:
         settle(node, args.spin_time)
-        names = node_names(node, args.all)
+        names = node_names(node)
     if len(set(names)) < len(names):
         print("WARNING: there are nodes that share an exact name", file=sys.stderr)
     print(*names, sep="\n", end="\n" if names else "")
@@ -45,6 +43,6 @@ def show_info(args: argparse.Namespace) -> str | None:
         ):
             print(f"  {title}:")
             for endpoint, types in sorted(find(name, namespace or "/")):
-                if args.include_hidden or not topic_or_service_is_hidden(endpoint):
+                if not topic_or_service_is_hidden(endpoint):
                     print(f"    {endpoint}: {', '.join(types)}")
     return None

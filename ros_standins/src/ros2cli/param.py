@@ -8,26 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import rclpy
-from rcl_interfaces.msg import Parameter, ParameterDescriptor, ParameterType
-from rclpy.node import Node
+from rcl_interfaces.msg import Parameter, ParameterDescriptor
+from rclpy.parameter import Parameter as Types
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.task import Future
 
 from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, node_names, settle
-
-NAMES = {
-    getattr(ParameterType, f"PARAMETER_{name}{suffix.upper().replace(' ', '_')}"): word + suffix
-    for name, word in (
-        ("BOOL", "boolean"),
-        ("INTEGER", "integer"),
-        ("DOUBLE", "double"),
-        ("STRING", "string"),
-    )
-    for suffix in ("", " array")
-}
+from .graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +41,7 @@ def list_parameters(args: argparse.Namespace) -> None:
         for name in dict.fromkeys(node_names(node)):
             client = AsyncParameterClient(node, name)
             if client.wait_for_services(timeout_sec=1.0):
-                found = _result(node, client.list_parameters(prefixes=[])).result.names
+                found = result_of(node, client.list_parameters(prefixes=[])).result.names
                 print(f"{name}:", *sorted(f"  {parameter}" for parameter in found), sep="\n")
 
 
@@ -62,10 +49,10 @@ def get_parameter(args: argparse.Namespace) -> str | None:
     """Get a parameter's value."""
     with _parameters_of(args) as ask:
         values = ask("get_parameters", [args.parameter_name]).values
-    if not values or values[0].type not in NAMES:
+    if not values or values[0].type == 0:
         return "Parameter not set"
     value = parameter_value_to_python(values[0])
-    word, _, several = NAMES[values[0].type].capitalize().partition(" ")
+    word, _, several = _type_name(values[0].type).capitalize().partition(" ")
     label = f"{word} values are:" if several else f"{word} value is:"
     value = list(value) if several else value
     print(value) if args.hide_type else print(label, value)
@@ -98,17 +85,16 @@ def _parameters_of(args: argparse.Namespace) -> Iterator[Callable[..., object]]:
         client = AsyncParameterClient(node, absolute(args.node_name))
         if not client.wait_for_services(timeout_sec=args.spin_time):
             raise RuntimeError("Node not found")
-        yield lambda method, names=(): _result(node, getattr(client, method)(list(names)))
+        yield lambda method, names=(): result_of(node, getattr(client, method)(list(names)))
 
 
-def _result(node: Node, future: Future) -> object:
-    rclpy.spin_until_future_complete(node, future)
-    return future.result()
+def _type_name(number: int) -> str:
+    return Types.Type(number).name.lower().replace("bool", "boolean").replace("_", " ")
 
 
 def _print_descriptor(descriptor: ParameterDescriptor) -> None:
     print("Parameter name:", descriptor.name)
-    print("  Type:", NAMES.get(descriptor.type, "not set"))
+    print("  Type:", _type_name(descriptor.type))
     if descriptor.description:
         print("  Description:", descriptor.description)
     print("  Constraints:")

@@ -9,7 +9,8 @@ import shlex
 import signal
 import subprocess
 
-from .pkg import executables
+from ament_index_python.packages import PackageNotFoundError
+from launch_ros.executables import find_executable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | str:
     """Run the executable and return its exit status, negative for a signal."""
-    command = executables(args.package_name).get(args.executable_name)
-    if command is None:
+    try:
+        command = find_executable(args.package_name, args.executable_name)
+    except (PackageNotFoundError, ValueError):
+        return f"Package '{args.package_name}' not found"
+    except FileNotFoundError:
         return "No executable found"
     process = subprocess.Popen([*shlex.split(args.prefix), *command, *args.argv])
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from .cli import add_verbs
-from .graph import add_spin_time, call, cli_node, print_names, settle
+from .graph import add_spin_time, cli_node, print_names, result_of, settle
 from .messages import from_yaml, get_interface
 
 
@@ -18,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("call", call_service, "service_name service_type [values]"),
     )
     listing.add_argument("-t", "--show-types", action="store_true", help="Also show the service type")
-    listing.add_argument("--include-hidden-services", action="store_true", help="Show hidden ones, too")
     add_spin_time(listing)
 
 
@@ -26,7 +25,7 @@ def list_services(args: argparse.Namespace) -> None:
     """Output a list of available services."""
     with cli_node() as node:
         settle(node, args.spin_time)
-        print_names(node.get_service_names_and_types(), args.include_hidden_services, args.show_types)
+        print_names(node.get_service_names_and_types(), args.show_types)
 
 
 def call_service(args: argparse.Namespace) -> None:
@@ -35,8 +34,8 @@ def call_service(args: argparse.Namespace) -> None:
     request = from_yaml(service_type.Request, args.values)
     with cli_node() as node:
         client = node.create_client(service_type, args.service_name)
-        if not client.wait_for_service(timeout_sec=1.0):
+        if not client.wait_for_service(timeout_sec=5.0):
             print("waiting for service to become available...")
             client.wait_for_service()
         print(f"requester: making request: {request!r}\n")
-        print(f"response:\n{call(node, client, request)!r}\n")
+        print(f"response:\n{result_of(node, client.call_async(request))!r}\n")

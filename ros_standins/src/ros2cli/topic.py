@@ -4,35 +4,55 @@
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
+from collections import deque
+from itertools import pairwise
 
-from . import topic_echo, topic_pub
+import rclpy
+from rclpy.duration import Duration
+from rclpy.qos import qos_profile_sensor_data
+
 from .cli import add_verbs
 from .graph import absolute, add_spin_time, cli_node, print_names, settle, wait_for
+from .messages import from_yaml, get_interface
+from .topic_echo import echo, make_qos, message_class
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs of `ros2 topic`."""
-    listing, info, echo, hz, pub = add_verbs(
+    listing, info, listen, rate, pub = add_verbs(
         parser,
         ("list", list_topics, ""),
         ("info", show_info, "topic_name"),
-        ("echo", topic_echo.echo, "topic_name [message_type]"),
-        ("hz", topic_echo.hz, "topic_name"),
-        ("pub", topic_pub.publish, "topic_name message_type [values]"),
+        ("echo", echo, "topic_name [message_type]"),
+        ("hz", hz, "topic_name"),
+        ("pub", publish, "topic_name message_type [values]"),
     )
+    add_spin_time(listing, info, listen, rate)
     listing.add_argument("-t", "--show-types", action="store_true", help="Also show the topic type")
-    listing.add_argument("--include-hidden-topics", action="store_true", help="Show hidden ones, too")
     info.add_argument("-v", "--verbose", action="store_true", help="Show every endpoint")
-    add_spin_time(listing, info, echo, hz)
-    topic_echo.add_arguments(echo, hz)
-    topic_pub.add_arguments(pub)
+    listen.add_argument("--once", action="store_true", help="Print the first message and exit")
+    listen.add_argument("--field", help="Print only this field; '.' selects sub-fields")
+    listen.add_argument("-f", "--full-length", action="store_true", help="Print long texts and arrays whole")
+    listen.add_argument(
+        "-l", "--truncate-length", type=int, default=128, help="Longest text and array printed"
+    )
+    listen.add_argument("--no-arr", action="store_true", help="Don't print array fields")
+    pub.add_argument("-r", "--rate", type=float, default=1.0, help="Messages per second")
+    pub.add_argument("-1", "--once", action="store_true", help="Publish one message and exit")
+    wait = "Wait for so many subscriptions (default: 1 with --once, otherwise 0)"
+    pub.add_argument("-w", "--wait-matching-subscriptions", type=int, help=wait)
+    for verb in (listen, pub):
+        verb.add_argument("--qos-reliability", choices=["reliable", "best_effort"])
+        verb.add_argument("--qos-durability", choices=["transient_local", "volatile"])
 
 
 def list_topics(args: argparse.Namespace) -> None:
     """Output a list of available topics."""
     with cli_node() as node:
         settle(node, args.spin_time)
-        print_names(node.get_topic_names_and_types(), args.include_hidden_topics, args.show_types)
+        print_names(node.get_topic_names_and_types(), args.show_types)
 
 
 def show_info(args: argparse.Namespace) -> str | None:
@@ -53,3 +73,54 @@ def show_info(args: argparse.Namespace) -> str | None:
             for endpoint in endpoints if args.verbose else []:
                 print(endpoint, end=end)
     return None
+
+
+def hz(args: argparse.Namespace) -> None:
+    """Print the average publishing rate, every second."""
+    arrivals: deque[float] = deque(maxlen=10001)
+
+    def report() -> None:
+        gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+        if gaps:
+            print(
+                f"average rate: {len(gaps) / max(sum(gaps), 1e-9):.3f}\n\tmin: {min(gaps):.3f}s "
+                f"max: {max(gaps):.3f}s std dev: {statistics.pstdev(gaps):.5f}s window: {len(gaps)}"
+            )
+
+    topic = absolute(args.topic_name)
+    with cli_node() as node:
+        cls = message_class(node, topic, None, args.spin_time)
+        arrived = lambda _: arrivals.append(time.monotonic())  # noqa: E731
+        node.create_subscription(cls, topic, arrived, qos_profile_sensor_data, raw=True)
+        node.create_timer(1.0, report)
+        rclpy.spin(node)
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Publish a message in YAML, such as '{data: hello}', to a topic."""
+    if args.rate <= 0.0:
+        raise RuntimeError("rate must be greater than zero")
+    cls = get_interface(args.message_type, "msg")
+    message = from_yaml(cls, args.values)
+    wanted = args.wait_matching_subscriptions
+    wanted = int(args.once) if wanted is None else wanted
+    count = 0
+
+    def publish_one() -> None:
+        nonlocal count
+        count += 1
+        print(f"publishing #{count}: {message!r}\n")
+        publisher.publish(message)
+
+    with cli_node() as node:
+        qos = make_qos(args.qos_reliability or "reliable", args.qos_durability or "volatile")
+        publisher = node.create_publisher(cls, args.topic_name, qos)
+        while not wait_for(lambda: publisher.get_subscription_count() >= wanted, 1.0):
+            print(f"Waiting for at least {wanted} matching subscription(s)...")
+        print("publisher: beginning loop")
+        publish_one()
+        if args.once:
+            publisher.wait_for_all_acked(Duration(seconds=30))  # a subscriber may not know it yet
+        else:
+            node.create_timer(1.0 / args.rate, publish_one)
+            rclpy.spin(node)

@@ -1,79 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ros2 topic echo` and `ros2 topic hz`: listen to a topic."""
+"""`ros2 topic echo`: print what a topic says."""
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections import deque
-from itertools import pairwise
 from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
-from .graph import absolute, cli_node, settle, wait_for
+from .graph import POLL_S, absolute, cli_node, wait_for
 from .messages import get_interface, to_yaml
 
 
-def add_arguments(echo_parser: argparse.ArgumentParser, hz_parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verbs."""
-    add = echo_parser.add_argument
-    add("--once", action="store_true", help="Print the first message and exit")
-    add("--field", help="Print only this field; '.' selects sub-fields")
-    add("-f", "--full-length", action="store_true", help="Print long texts and arrays whole")
-    add("-l", "--truncate-length", type=int, default=128, help="Longest text and array printed")
-    add("--no-arr", action="store_true", help="Don't print array fields")
-    add("--flow-style", action="store_true", help="Print each message in one line")
-    add("--qos-reliability", choices=["reliable", "best_effort"])
-    add("--qos-durability", choices=["transient_local", "volatile"])
-    hz_parser.add_argument("-w", "--window", type=int, default=10000, help="Messages to average over")
+class Echo:
+    """A subscription whose profile follows the publishers, which become known one after the other."""
+
+    def __init__(self, node: Node, topic: str, cls: type, args: argparse.Namespace) -> None:
+        self.first = Future()
+        self._node, self._topic, self._cls, self._args = node, topic, cls, args
+        self._publishers_known = False
+        self._profile = ("best_effort", "volatile")  # hears all publishers, but not what they keep
+        self._subscription = self._subscribe()
+        self._follow()
+        node.create_timer(POLL_S, self._follow)
+
+    def _subscribe(self) -> Any:
+        reliability, durability = self._profile
+        qos = make_qos(self._args.qos_reliability or reliability, self._args.qos_durability or durability)
+        return self._node.create_subscription(self._cls, self._topic, self._show, qos)
+
+    def _follow(self) -> None:
+        """Subscribe anew for the first publishers, and for later ones that offer less."""
+        offered = [info.qos_profile for info in self._node.get_publishers_info_by_topic(self._topic)]
+        reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
+        latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+        best = ("reliable" if reliable else "best_effort", "transient_local" if latched else "volatile")
+        if self._publishers_known:  # the weaker; a stricter one would hear again what is kept
+            best = (min(best[0], self._profile[0]), max(best[1], self._profile[1]))
+        if offered and best != self._profile:
+            self._profile = best
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe()
+        self._publishers_known |= bool(offered)
+
+    def _show(self, message: Any) -> None:
+        if not (self._args.once and self.first.done()):
+            print(_format(_select(message, self._args.field), self._args), end="---\n")
+        self.first.set_result(True)
 
 
 def echo(args: argparse.Namespace) -> None:
     """Output messages from a topic."""
-    first = Future()
-
-    def show(message: Any) -> None:
-        if not (args.once and first.done()):
-            print(_format(_select(message, args.field), args), end="---\n")
-        first.set_result(True)
-
     topic = absolute(args.topic_name)
     with cli_node() as node:
-        cls = _message_class(node, topic, args.message_type, args.spin_time)
-        if args.qos_reliability is None or args.qos_durability is None:
-            settle(node, args.spin_time)  # the profile must suit all publishers
-        node.create_subscription(cls, topic, show, _matching_qos(node, topic, args))
-        rclpy.spin_until_future_complete(node, first if args.once else Future())
+        listener = Echo(node, topic, message_class(node, topic, args.message_type, args.spin_time), args)
+        rclpy.spin_until_future_complete(node, listener.first if args.once else Future())
 
 
-def hz(args: argparse.Namespace) -> None:
-    """Print the average publishing rate, every second."""
-    arrivals: deque[float] = deque(maxlen=max(args.window, 1) + 1)
-
-    def report() -> None:
-        gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-        if gaps:
-            print(
-                f"average rate: {len(gaps) / max(sum(gaps), 1e-9):.3f}\n\tmin: {min(gaps):.3f}s "
-                f"max: {max(gaps):.3f}s std dev: {statistics.pstdev(gaps):.5f}s window: {len(gaps)}"
-            )
-
-    topic = absolute(args.topic_name)
-    with cli_node() as node:
-        cls = _message_class(node, topic, None, args.spin_time)
-        node.create_subscription(
-            cls, topic, lambda _: arrivals.append(time.monotonic()), qos_profile_sensor_data, raw=True
-        )
-        node.create_timer(1.0, report)
-        rclpy.spin(node)
-
-
-def _message_class(node: Node, topic: str, given: str | None, spin_time: float) -> type:
+def message_class(node: Node, topic: str, given: str | None, spin_time: float) -> type:
     """Return the class of a topic's messages; raise RuntimeError where it is unknown."""
     types = (
         [given] if given else wait_for(lambda: dict(node.get_topic_names_and_types()).get(topic), spin_time)
@@ -84,17 +71,6 @@ def _message_class(node: Node, topic: str, given: str | None, spin_time: float) 
     if len(types) > 1:
         raise RuntimeError(f"Topic '{topic}' has more than one type: [{', '.join(types)}]")
     return get_interface(types[0], "msg")
-
-
-def _matching_qos(node: Node, topic: str, args: argparse.Namespace) -> QoSProfile:
-    """Return the strictest profile that receives from all publishers of a topic."""
-    offered = [info.qos_profile for info in node.get_publishers_info_by_topic(topic)]
-    reliable = bool(offered) and all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    latched = bool(offered) and all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
-    return make_qos(
-        args.qos_reliability or ("reliable" if reliable else "best_effort"),
-        args.qos_durability or ("transient_local" if latched else "volatile"),
-    )
 
 
 def make_qos(reliability: str, durability: str) -> QoSProfile:
@@ -119,5 +95,4 @@ def _format(value: Any, args: argparse.Namespace) -> str:
     """Return a message as YAML, anything else as Python prints it."""
     if not hasattr(value, "get_fields_and_field_types"):
         return f"{value}\n"
-    truncate = None if args.full_length else args.truncate_length
-    return to_yaml(value, truncate=truncate, arrays=not args.no_arr, flow_style=args.flow_style)
+    return to_yaml(value, None if args.full_length else args.truncate_length, not args.no_arr)

@@ -1,28 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Coordinate frames: who stands where at what time."""
 
-from .buffer import Buffer
-from .exceptions import (
-    ConnectivityException,
-    ExtrapolationException,
-    InvalidArgumentException,
-    LookupException,
-    TimeoutException,
-    TransformException,
-)
-from .static_transform_broadcaster import StaticTransformBroadcaster
-from .transform_broadcaster import TransformBroadcaster
-from .transform_listener import TransformListener
-
-__all__ = [
-    "Buffer",
-    "ConnectivityException",
-    "ExtrapolationException",
-    "InvalidArgumentException",
-    "LookupException",
-    "StaticTransformBroadcaster",
-    "TimeoutException",
-    "TransformBroadcaster",
-    "TransformException",
-    "TransformListener",
-]
+from .buffer import Buffer as Buffer
+from .static_transform_broadcaster import StaticTransformBroadcaster as StaticTransformBroadcaster
+from .transform_broadcaster import TransformBroadcaster as TransformBroadcaster
+from .transform_listener import TransformListener as TransformListener
+from .tree import ConnectivityException as ConnectivityException
+from .tree import ExtrapolationException as ExtrapolationException
+from .tree import InvalidArgumentException as InvalidArgumentException
+from .tree import LookupException as LookupException
+from .tree import TransformException as TransformException

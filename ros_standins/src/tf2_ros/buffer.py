@@ -7,33 +7,31 @@ import math
 import threading
 import time as steady
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
-from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.time import Time
 
-from .exceptions import TransformException
 from .rigid import Rigid, normalize
-from .tree import Link, Tree
+from .tree import Link, TransformException, Tree
 
 NO_WAIT = Duration()
 Found = TypeVar("Found")
 
 
 class Buffer:
-    """Thread-safe. Filled by a TransformListener, or by hand with set_transform()."""
+    """Thread-safe. Filled by a TransformListener, or by hand with set_transform().
+
+    The original offers a service of `node`; this one has no use for it.
+    """
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
         self._tree = Tree((cache_time or Duration(seconds=10)).nanoseconds)
         self._changed = threading.Condition()
-        if node is not None:
-            back = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True)
-            self._jumps = node.get_clock().create_jump_callback(back, post_callback=self._on_jump)
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Add a transform at its stamp; one that is no use is left out with a warning."""
@@ -90,14 +88,6 @@ class Buffer:
             problem = str(error)
         return (not problem, problem) if return_debug_tuple else not problem
 
-    def all_frames_as_string(self) -> str:
-        """Return one line per frame with its parent."""
-        with self._changed:
-            tracks = sorted(self._tree.tracks.items())
-        return "\n".join(
-            f"Frame {child} exists with parent {track.newest.parent}." for child, track in tracks
-        )
-
     def clear(self) -> None:
         """Forget everything but static transforms."""
         with self._changed:
@@ -140,10 +130,6 @@ class Buffer:
             f"transform from '{parent}' to '{child}' by {authority} ignored: {problem}",
             throttle_duration_sec=5.0,
         )
-
-    def _on_jump(self, _jump: Any) -> None:
-        get_logger("tf2_buffer").warning("time jumped back: the buffer forgets its transforms")
-        self.clear()
 
 
 def _nanoseconds(time: Time | TimeMessage) -> int:

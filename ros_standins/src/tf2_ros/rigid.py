@@ -60,8 +60,13 @@ def normalize(q: Quaternion) -> Quaternion:
 
 def interpolate(a: Rigid, b: Rigid, share: float) -> Rigid:
     """Return the transform between two: linear in translation, slerp in rotation."""
-    x, y, z = (p + share * (q - p) for p, q in zip(a.translation, b.translation, strict=True))
-    return Rigid((x, y, z), slerp(a.rotation, b.rotation, share))
+    translation = combine(1.0 - share, a.translation, share, b.translation)
+    return Rigid(translation, slerp(a.rotation, b.rotation, share))
+
+
+def combine(m: float, a: tuple[float, ...], n: float, b: tuple[float, ...]) -> tuple[float, ...]:
+    """Return m a + n b."""
+    return tuple(m * p + n * q for p, q in zip(a, b, strict=True))
 
 
 def slerp(a: Quaternion, b: Quaternion, share: float) -> Quaternion:
@@ -70,18 +75,14 @@ def slerp(a: Quaternion, b: Quaternion, share: float) -> Quaternion:
     if dot < 0.0:
         b, dot = (-b[0], -b[1], -b[2], -b[3]), -dot
     if dot > 1.0 - 1e-9:  # nearly equal: the sines below vanish, a chord is exact enough
-        x, y, z, w = (p + share * (q - p) for p, q in zip(a, b, strict=True))
-        return normalize((x, y, z, w))
+        return normalize(combine(1.0 - share, a, share, b))
     angle = math.acos(dot)
-    first, second = math.sin((1.0 - share) * angle), math.sin(share * angle)
-    x, y, z, w = (first * p + second * q for p, q in zip(a, b, strict=True))
-    return normalize((x, y, z, w))
+    return normalize(combine(math.sin((1.0 - share) * angle), a, math.sin(share * angle), b))
 
 
 def from_euler(roll: float, pitch: float, yaw: float) -> Quaternion:
     """Return the rotation about fixed axes x, y, z by angles in radians."""
-    cr, sr = math.cos(roll / 2), math.sin(roll / 2)
-    cp, sp = math.cos(pitch / 2), math.sin(pitch / 2)
-    cy, sy = math.cos(yaw / 2), math.sin(yaw / 2)
-    about_x, about_y, about_z = (sr, 0.0, 0.0, cr), (0.0, sp, 0.0, cp), (0.0, 0.0, sy, cy)
+    about_x = (math.sin(roll / 2), 0.0, 0.0, math.cos(roll / 2))
+    about_y = (0.0, math.sin(pitch / 2), 0.0, math.cos(pitch / 2))
+    about_z = (0.0, 0.0, math.sin(yaw / 2), math.cos(yaw / 2))
     return multiply(about_z, multiply(about_y, about_x))

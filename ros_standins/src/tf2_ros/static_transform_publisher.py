@@ -14,11 +14,6 @@ from rclpy.utilities import remove_ros_args
 from .rigid import Quaternion, from_euler, normalize
 from .static_transform_broadcaster import StaticTransformBroadcaster
 
-POSITIONAL = {
-    8: ("x", "y", "z", "yaw", "pitch", "roll", "frame_id", "child_frame_id"),
-    9: ("x", "y", "z", "qx", "qy", "qz", "qw", "frame_id", "child_frame_id"),
-}
-
 
 def main() -> int:
     """Publish until interrupted."""
@@ -52,10 +47,6 @@ def parse(given: list[str]) -> TransformStamped:
         parser.add_argument(f"--{name}", type=float, help="rotation in radians about x, y, z")
     parser.add_argument("--frame-id", required=True, help="parent frame")
     parser.add_argument("--child-frame-id", required=True, help="child frame")
-    names = POSITIONAL.get(len(given))
-    if names is not None and not any(word.startswith("--") for word in given):
-        pairs = zip(names, given, strict=True)
-        given = [f"--{name.replace('_', '-')}={value}" for name, value in pairs]
     values = parser.parse_args(given)
 
     transform = TransformStamped(child_frame_id=values.child_frame_id)

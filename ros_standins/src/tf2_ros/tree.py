@@ -3,18 +3,33 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
+from operator import attrgetter
 from typing import NamedTuple
 
-from .exceptions import (
-    ConnectivityException,
-    ExtrapolationException,
-    InvalidArgumentException,
-    LookupException,
-)
 from .rigid import IDENTITY, Rigid, interpolate
 
-MAX_DEPTH = 1000
+BY_TIME = attrgetter("time_ns")
+
+
+class TransformException(Exception):
+    """Base of all errors about transforms."""
+
+
+class LookupException(TransformException):
+    """A frame does not exist, or is its own ancestor."""
+
+
+class ConnectivityException(TransformException):
+    """Two frames are not in the same tree."""
+
+
+class ExtrapolationException(TransformException):
+    """The time lies before or after what is known."""
+
+
+class InvalidArgumentException(TransformException):
+    """A frame name that makes no sense."""
 
 
 class Link(NamedTuple):
@@ -26,33 +41,23 @@ class Link(NamedTuple):
 
 
 class Track:
-    """The history of one frame."""
+    """The history of one frame; the only entry of a static one holds at all times."""
 
     def __init__(self, static: bool) -> None:
         self.static = static
-        self._times: list[int] = []
-        self._links: list[Link] = []
-
-    @property
-    def newest(self) -> Link:
-        """Return the newest entry."""
-        return self._links[-1]
+        self.links: list[Link] = []  # by time
 
     def insert(self, link: Link, keep_ns: int) -> bool:
         """Add an entry and forget those that are too old; False if it is too old itself."""
         if self.static:
-            self._times, self._links = [link.time_ns], [link]
+            self.links = [link]
             return True
-        if self._times and link.time_ns < self._times[-1] - keep_ns:
+        if self.links and link.time_ns < self.links[-1].time_ns - keep_ns:
             return False
-        place = bisect_left(self._times, link.time_ns)
-        if place < len(self._times) and self._times[place] == link.time_ns:
-            self._links[place] = link
-        else:
-            self._times.insert(place, link.time_ns)
-            self._links.insert(place, link)
-        old = bisect_left(self._times, self._times[-1] - keep_ns)
-        del self._times[:old], self._links[:old]
+        place = bisect_left(self.links, link.time_ns, key=BY_TIME)
+        known = place < len(self.links) and self.links[place].time_ns == link.time_ns
+        self.links[place : place + known] = [link]
+        del self.links[: bisect_left(self.links, self.links[-1].time_ns - keep_ns, key=BY_TIME)]
         return True
 
     def at(self, time_ns: int) -> Link:
@@ -61,32 +66,31 @@ class Track:
         Raises ExtrapolationException for a time outside the history.
         """
         if self.static or time_ns == 0:
-            return self._links[-1]
-        after = bisect_right(self._times, time_ns)
-        if after and self._times[after - 1] == time_ns:
-            return self._links[after - 1]
-        wanted = _seconds(time_ns)
-        if len(self._times) == 1:
-            only = _seconds(self._times[0])
-            raise ExtrapolationException(
-                f"Lookup would require extrapolation at time {wanted}, but only time {only} is in the buffer"
-            )
-        if after == len(self._times):
-            raise ExtrapolationException(
-                f"Lookup would require extrapolation into the future.  Requested time {wanted} "
-                f"but the latest data is at time {_seconds(self._times[-1])}"
-            )
-        if after == 0:
-            raise ExtrapolationException(
-                f"Lookup would require extrapolation into the past.  Requested time {wanted} but "
-                f"the earliest data is at time {_seconds(self._times[0])}"
-            )
-        first, second = self._links[after - 1], self._links[after]
+            return self.links[-1]
+        after = bisect_left(self.links, time_ns, key=BY_TIME)
+        if after < len(self.links) and self.links[after].time_ns == time_ns:
+            return self.links[after]
+        if not 0 < after < len(self.links):
+            raise ExtrapolationException(self._outside(time_ns))
+        first, second = self.links[after - 1], self.links[after]
         if first.parent != second.parent:
             return first
         share = (time_ns - first.time_ns) / (second.time_ns - first.time_ns)
-        between = interpolate(first.transform, second.transform, share)
-        return Link(time_ns, first.parent, between)
+        return Link(time_ns, first.parent, interpolate(first.transform, second.transform, share))
+
+    def _outside(self, time_ns: int) -> str:
+        wanted, first, last = (
+            f"{t / 1e9:.6f}" for t in (time_ns, self.links[0].time_ns, self.links[-1].time_ns)
+        )
+        if len(self.links) == 1:
+            return (
+                f"Lookup would require extrapolation at time {wanted}, but only time {first} is in the buffer"
+            )
+        late = time_ns > self.links[-1].time_ns
+        return (
+            f"Lookup would require extrapolation into the {'future' if late else 'past'}.  Requested time "
+            f"{wanted} but the {'latest' if late else 'earliest'} data is at time {last if late else first}"
+        )
 
 
 class Tree:
@@ -95,14 +99,14 @@ class Tree:
     def __init__(self, keep_ns: int) -> None:
         self.keep_ns = keep_ns
         self.tracks: dict[str, Track] = {}
-        self.frames: set[str] = set()  # that were ever heard of
+        self._frames: set[str] = set()  # that were ever heard of
 
     def insert(self, child: str, link: Link, static: bool) -> bool:
         """Add where a frame stands; False if that is too old to be kept."""
         track = self.tracks.get(child)
         if track is None or track.static != static:
             track = self.tracks[child] = Track(static)
-        self.frames |= {child, link.parent}
+        self._frames |= {child, link.parent}
         return track.insert(link, self.keep_ns)
 
     def lookup(self, target: str, source: str, time_ns: int) -> tuple[int, Rigid]:
@@ -112,8 +116,7 @@ class Tree:
         """
         self._require("target_frame", target)
         self._require("source_frame", source)
-        if time_ns == 0:
-            time_ns = self._latest_common(target, source)
+        time_ns = time_ns or self._latest_common(target, source)
         up, trouble = self._climb(source, target, time_ns)
         if target in up:
             return time_ns, up[target]
@@ -135,53 +138,43 @@ class Tree:
 
         Ends at `goal`, at the root, or where the time is not known (then with that error).
         """
-        start = frame
-        poses = {start: IDENTITY}
+        poses = {frame: IDENTITY}
         while frame != goal and frame in self.tracks:
             try:
                 link = self.tracks[frame].at(time_ns)
             except ExtrapolationException as error:
                 return poses, error
-            if link.parent in poses or len(poses) > MAX_DEPTH:
+            if link.parent in poses:
                 raise LookupException(f"The tf tree is invalid because it contains a loop at {frame}")
             poses[link.parent] = link.transform @ poses[frame]
             frame = link.parent
         return poses, None
 
     def _latest_common(self, target: str, source: str) -> int:
-        """Return the newest time at which every link between two frames is known."""
-        newest: list[dict[str, int]] = []
-        for frame in (source, target):
-            times = {frame: 0}
-            latest = 0
-            while frame in self.tracks and len(times) <= MAX_DEPTH:
-                track = self.tracks[frame]
-                if not track.static:
-                    time_ns = track.newest.time_ns
-                    latest = min(latest, time_ns) if latest else time_ns
-                frame = track.newest.parent
-                if frame in times:
-                    break
-                times[frame] = latest
-            newest.append(times)
-        for frame, from_target in newest[1].items():
-            if frame in newest[0]:
-                known = [t for t in (from_target, newest[0][frame]) if t]
-                return min(known, default=0)
-        raise _unconnected(target, source)
+        """Return the newest time at which every link between two frames is known, 0 for any time."""
+        up, down = self._line(source), self._line(target)
+        common = next((frame for frame in up if frame in down), None)
+        if common is None:
+            raise _unconnected(target, source)
+        between = up[: up.index(common)] + down[: down.index(common)]
+        tracks = [self.tracks[frame] for frame in between]
+        return min((track.links[-1].time_ns for track in tracks if not track.static), default=0)
+
+    def _line(self, frame: str) -> list[str]:
+        """Return a frame and its ancestors."""
+        line = [frame]
+        while frame in self.tracks and (frame := self.tracks[frame].links[-1].parent) not in line:
+            line.append(frame)
+        return line
 
     def _require(self, argument: str, frame: str) -> None:
-        if not frame:
+        if not frame or frame.startswith("/"):
+            reason = "cannot start with a '/'" if frame else "cannot be empty"
             raise InvalidArgumentException(
-                f"Invalid argument passed to lookupTransform argument {argument} in tf2 frame_ids "
-                "cannot be empty"
+                f'Invalid argument "{frame}" passed to lookupTransform argument {argument} - '
+                f"in tf2 frame_ids {reason}"
             )
-        if frame.startswith("/"):
-            raise InvalidArgumentException(
-                f'Invalid argument "{frame}" passed to lookupTransform argument {argument} in tf2 frame_ids '
-                "cannot start with a '/'"
-            )
-        if frame not in self.frames:
+        if frame not in self._frames:
             raise LookupException(f'"{frame}" passed to lookupTransform argument {argument} does not exist. ')
 
 
@@ -190,7 +183,3 @@ def _unconnected(target: str, source: str) -> ConnectivityException:
         f"Could not find a connection between '{target}' and '{source}' because they are not part "
         "of the same tree. Tf has two or more unconnected trees."
     )
-
-
-def _seconds(time_ns: int) -> str:
-    return f"{time_ns / 1e9:.6f}"
