@@ -28,15 +28,18 @@ import rosidl_generator_py
 import rosidl_generator_type_description
 import rosidl_typesupport_c
 import rosidl_typesupport_fastrtps_c
+import rosidl_typesupport_introspection_c
 from rosidl_adapter import convert_to_idl
 
 KINDS = ("msg", "srv", "action")
 # What every generated library needs, besides those of the interfaces that it uses.
 RUNTIME = (
     "rosidl_runtime_c", "rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c",
-    "rosidl_typesupport_fastrtps_cpp", "rcutils", "fastcdr", "rmw",
+    "rosidl_typesupport_fastrtps_cpp", "rosidl_typesupport_introspection_c", "rcutils", "fastcdr", "rmw",
 )  # fmt: skip
-PARTS = ("rosidl_generator_c", "rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c", "rosidl_generator_py")
+# Fast DDS serializes with the first and describes types to other participants with the second.
+TYPE_SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")
+PARTS = ("rosidl_generator_c", "rosidl_typesupport_c", *TYPE_SUPPORTS, "rosidl_generator_py")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Build:
     def sources(self) -> Path:
         """Where the generated C is, below `includes`, as its own #include lines expect."""
         return self.includes / self.package
+
+    @property
+    def introspection(self) -> Path:
+        """The same of the generator whose files have the names of another's."""
+        return self.work / "introspection" / self.package
 
     @property
     def python(self) -> Path:
@@ -91,11 +99,12 @@ def generate(build: Build) -> None:
     arguments = _arguments(build, "rosidl_generator_c", build.sources, type_description_tuples=types)
     rosidl_generator_c.generate_c(arguments)
     _write_visibility_headers(build)
-    # With a single type support no library has to be found by its name at run time.
-    arguments = _arguments(build, "rosidl_typesupport_c", build.sources)
-    rosidl_typesupport_c.generate_c(arguments, ["rosidl_typesupport_fastrtps_c"])
+    rosidl_typesupport_c.generate_c(_arguments(build, "rosidl_typesupport_c", build.sources), TYPE_SUPPORTS)
     rosidl_typesupport_fastrtps_c.generate_typesupport_fastrtps_c(
         _arguments(build, "rosidl_typesupport_fastrtps_c", build.sources)
+    )
+    rosidl_typesupport_introspection_c.generate_c(
+        _arguments(build, "rosidl_typesupport_introspection_c", build.introspection)
     )
     rosidl_generator_py.generate_py(
         _arguments(build, "rosidl_generator_py", build.python), ["rosidl_typesupport_c"]
@@ -124,9 +133,9 @@ def _arguments(build: Build, generator: str, output: Path, **more: object) -> st
 
 
 def _write_visibility_headers(build: Build) -> None:
-    """Write the two headers that rosidl makes by CMake's configure_file."""
+    """Write the headers that rosidl makes by CMake's configure_file."""
     (build.sources / "msg").mkdir(exist_ok=True)
-    for generator in ("rosidl_generator_c", "rosidl_typesupport_fastrtps_c"):
+    for generator in ("rosidl_generator_c", *TYPE_SUPPORTS):
         name = f"{generator}__visibility_control.h"
         text = next((build.share / generator).glob(f"resource/{name}.in")).read_text()
         text = text.replace("@PROJECT_NAME_UPPER@", build.package.upper())
@@ -135,10 +144,12 @@ def _write_visibility_headers(build: Build) -> None:
 
 def compile_sources(build: Build) -> Path:
     """Compile and link everything that was generated; return the library. Raises CalledProcessError."""
-    units = [*build.sources.rglob("*.c"), *build.sources.rglob("*.cpp"), *build.python.rglob("*.c")]
+    folders = (build.sources, build.introspection, build.python)
+    units = [path for folder in folders for suffix in ("c", "cpp") for path in folder.rglob(f"*.{suffix}")]
     headers = build.prefix / "include"
-    includes = [build.includes, build.work / "python", sysconfig.get_paths()["include"], numpy.get_include(),
-                headers, *(path for path in headers.iterdir() if path.is_dir())]  # fmt: skip
+    generated = [build.includes, build.introspection.parent, build.python.parent]
+    of_prefix = [headers, *(path for path in headers.iterdir() if path.is_dir())]
+    includes = [*generated, *of_prefix, sysconfig.get_paths()["include"], numpy.get_include()]
     flags = ["-O1", "-fPIC", "-w", *(f"-I{path}" for path in includes)]
 
     def compile_one(item: tuple[int, Path]) -> Path:
@@ -172,6 +183,9 @@ def install(build: Build, library: Path, packages: Path) -> None:
     target = packages / build.package
     target.mkdir(parents=True, exist_ok=True)
     shutil.copy2(library, target)
+    for name in TYPE_SUPPORTS:  # they are looked for by these names, and are all in one library
+        link = build.prefix / "lib" / f"lib{build.package}__{name}.so"
+        link.symlink_to(os.path.relpath(target / library.name, link.parent))
     for kind in KINDS:
         if (build.python / kind).is_dir():
             shutil.copytree(build.python / kind, target / kind, ignore=shutil.ignore_patterns("*.c"))

@@ -158,4 +158,7 @@ def test_messages_services_and_actions_are_compiled(tmp_path: Path) -> None:
     )
     (library,) = (tmp_path / "work" / "python" / "probe").glob("*.so")
     make_prefix.set_run_path_of(library, PREFIX)
-    run([sys.executable, "-c", USE_PROBE], {"PYTHONPATH": str(tmp_path / "work" / "python")})
+    for name in ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c"):
+        (library.parent / f"libprobe__{name}.so").symlink_to(library)
+    paths = {"PYTHONPATH": str(library.parent.parent), "LD_LIBRARY_PATH": str(library.parent)}
+    run([sys.executable, "-c", USE_PROBE], paths)

@@ -49,6 +49,31 @@ def test_a_node_runs_without_any_environment_variable(tmp_path: Path) -> None:
 
 
 @has_prefix
+def test_topics_and_services_of_our_interfaces_are_made_without_a_word(tmp_path: Path) -> None:
+    """Fast DDS complains on stderr where it cannot find how to describe a type."""
+    code = """
+import inspect, rclpy, ace_ros.msg, ace_ros.srv, std_srvs.srv, tf2_msgs.msg
+rclpy.init()
+node = rclpy.create_node("quiet")
+for module, make in (
+    (ace_ros.msg, node.create_publisher), (tf2_msgs.msg, node.create_publisher),
+    (ace_ros.srv, node.create_service), (std_srvs.srv, node.create_service),
+):
+    for name, kind in inspect.getmembers(module, inspect.isclass):
+        if "_" not in name:  # not the parts of a service
+            make(kind, name, print if make == node.create_service else 1)
+print(len(list(node.publishers)), len(list(node.services)))
+"""
+    environment = {"ROS_LOG_DIR": str(tmp_path), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    publishers, services = map(int, done.stdout.split())
+    assert publishers >= 3 and services >= 5
+    assert done.stderr == ""
+
+
+@has_prefix
 def test_child_processes_are_told_of_the_prefix_and_the_distribution() -> None:
     code = "import os; print(os.environ['AMENT_PREFIX_PATH'], os.environ['ROS_DISTRO'])"
     assert python(code) == f"{PREFIX} kilted"
