@@ -24,7 +24,8 @@ from ace_ros.data.simulated_furniture import outlines
 from ace_ros.demo_report import DemoRun
 from ace_ros.errors import AceError
 from ace_ros.network.precision import choose_device
-from ace_ros.nodes.demo_client import Demo, cloud_points
+from ace_ros.nodes.clouds import cloud_points
+from ace_ros.nodes.demo_client import Demo
 from ace_ros.nodes.demo_display import Display, display
 from ace_ros.nodes.shutdown import until_shutdown
 from ace_ros.srv import LoadMap, Train
@@ -166,7 +167,8 @@ def _result(demo: Demo, T_world_map: np.ndarray, drive: np.ndarray, kidnapped_ns
     true = np.array([np.linalg.inv(T_world_map) @ demo.truth[s] for s in stamps]).reshape(-1, 4, 4)
     estimated = np.array([demo.poses.get(s, nothing) for s in stamps]).reshape(-1, 4, 4)
     metres, degrees = demo_report.errors_of(true, estimated)
-    points, grey = cloud_points(demo.cloud)
+    nowhere = np.zeros((0, 3)), np.zeros(0, np.uint8)
+    points, grey = cloud_points(demo.cloud) if demo.cloud else nowhere
     known = [(stamps.index(s), image) for s, image in list(demo.pictures) if s in stamps]
     chosen = [known[i] for i in np.linspace(0, len(known) - 1, min(len(known), SHOWN_PICTURES)).astype(int)]
     return DemoRun(
@@ -189,9 +191,9 @@ def _caption(metres: float, degrees: float) -> str:
 
 
 def _ros() -> str:
-    """Return the distribution's name, "embedded" for the runtime of this repository."""
-    identifier = rclpy.utilities.get_rmw_implementation_identifier()
-    return "embedded" if identifier.startswith("embedded") else os.environ.get("ROS_DISTRO", "unknown")
+    """Return the names of the distribution and of the middleware."""
+    middleware = rclpy.utilities.get_rmw_implementation_identifier()
+    return f"{os.environ.get('ROS_DISTRO', 'unknown')}, {middleware}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -143,19 +143,3 @@ class Demo(Node):
         if not answer.success:
             raise DemoError(f"{name}: {answer.message}")
         return answer
-
-
-def cloud_points(cloud: PointCloud2 | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (P, 3) and their brightness (P,) uint8 of a map_cloud message."""
-    if cloud is None:
-        return np.zeros((0, 3)), np.zeros(0, np.uint8)
-    names = [f.name for f in cloud.fields]
-    layout = {
-        "names": names,
-        "formats": ["<u4" if name == "rgb" else "<f4" for name in names],
-        "offsets": [f.offset for f in cloud.fields],
-        "itemsize": cloud.point_step,
-    }
-    rows = np.frombuffer(cloud.data, np.dtype(layout))
-    points = np.stack([rows[name] for name in ("x", "y", "z")], -1).astype(float)
-    return points, (rows["rgb"] & 255).astype(np.uint8)

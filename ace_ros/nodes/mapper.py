@@ -11,7 +11,8 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
@@ -19,7 +20,8 @@ from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_source import CameraSource
-from ace_ros.nodes.conversions import fill_cloud, fill_path
+from ace_ros.nodes.clouds import cloud_message
+from ace_ros.nodes.conversions import fill_path
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
@@ -288,11 +290,8 @@ class Mapper(Node):
         if not event or event is self._published_cloud:
             return
         self._published_cloud = event
-        cloud = PointCloud2()
-        cloud.header.frame_id = self.config.map_frame
-        cloud.header.stamp = self.get_clock().now().to_msg()
-        fill_cloud(cloud, PointField, *decode_cloud(event))
-        publish(self, self._cloud_publisher, cloud)
+        header = Header(frame_id=self.config.map_frame, stamp=self.get_clock().now().to_msg())
+        publish(self, self._cloud_publisher, cloud_message(header, *decode_cloud(event)))
 
     def _publish_keyframes(self) -> None:
         keyframes = list(self._recording.keyframes)

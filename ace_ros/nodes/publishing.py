@@ -26,8 +26,13 @@ SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 def publish(node: Node, publisher: Any, message: Any) -> None:
     """Publish from any thread; once ROS has been shut down, nothing happens."""
+    send(node, publisher.publish, message)
+
+
+def send(node: Node, function: Callable[[Any], None], message: Any) -> None:
+    """Publish by a function, such as sendTransform of a broadcaster, as `publish` does."""
     try:
-        publisher.publish(message)
+        function(message)
     except Exception:
         # Worker threads may be at work when a signal ends ROS; each rclpy has its own error for it.
         if node.context.ok():
