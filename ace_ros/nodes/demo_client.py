@@ -122,6 +122,10 @@ class Demo(Node):
 
     # Waiting and asking
 
+    def is_listened_to(self) -> bool:
+        """Return whether mapper and localizer both subscribe to what the robot publishes."""
+        return all(self.count_subscribers(topic) >= 2 for topic in ("image", "camera_info", "/tf"))
+
     def wait(self, done: Callable[[], bool], limit_s: float, what: str, tick: Callable[[], None]) -> None:
         """Wait until something is so, calling `tick` now and then; DemoError where it takes too long."""
         deadline = time.monotonic() + limit_s

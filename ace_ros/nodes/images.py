@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from cv_bridge import CvBridge, CvBridgeError
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -28,6 +27,11 @@ from ace_ros.data.image_decoding import (
 )
 from ace_ros.errors import CameraError
 
+try:
+    from cv_bridge import CvBridge, CvBridgeError
+except Exception as error:  # one that was built for another numpy fails in ways of its own
+    raise ImportError(str(error), name="cv_bridge") from error
+
 # What cv_bridge calls encodings that it takes for plain numbers, or knows from Jazzy on.
 NAMES = {
     "8UC1": "mono8",
@@ -37,22 +41,26 @@ NAMES = {
     "uyvy": "yuv422",
     "yuyv": "yuv422_yuy2",
 }
-_bridge = CvBridge()
 
 
-def check_cv_bridge() -> None:
-    """Raise ImportError unless cv_bridge converts an image of one pixel both ways.
+def working_bridge() -> CvBridge:
+    """Return a CvBridge that has converted one pixel there and back. Raises ImportError.
 
-    A cv_bridge that was built for another numpy or OpenCV may import all the same and fail at its
+    A cv_bridge that was built for another numpy or OpenCV may import all the same, and fail at its
     first image.
     """
     pixel = np.array([[[1, 2, 3]]], np.uint8)
     try:
-        found = _bridge.imgmsg_to_cv2(_bridge.cv2_to_imgmsg(pixel, "rgb8"), "bgr8")
+        bridge = CvBridge()
+        found = bridge.imgmsg_to_cv2(bridge.cv2_to_imgmsg(pixel, "rgb8"), "bgr8")
     except Exception as error:
-        raise ImportError(f"cv_bridge cannot convert an image: {error!r}", name="cv_bridge") from error
+        raise ImportError(f"it cannot convert an image: {error!r}", name="cv_bridge") from error
     if found.tolist() != [[[3, 2, 1]]]:
-        raise ImportError(f"cv_bridge makes BGR {found.tolist()} of RGB [[[1, 2, 3]]]", name="cv_bridge")
+        raise ImportError(f"it makes BGR {found.tolist()} of RGB [[[1, 2, 3]]]", name="cv_bridge")
+    return bridge
+
+
+_bridge = working_bridge()
 
 
 def image_array(message: Any) -> np.ndarray:

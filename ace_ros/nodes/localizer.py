@@ -17,6 +17,7 @@ from ace_ros.atlas.finder import Hint
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
+from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
 from ace_ros.nodes.images import image_array
@@ -26,7 +27,7 @@ from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
-from ace_ros.nodes.publishing import LATCHED, NEWEST_SENSOR, publish, subscribe_camera
+from ace_ros.nodes.publishing import LATCHED, publish
 from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
@@ -37,6 +38,7 @@ from ace_ros.srv import LoadMap
 Status = LocalizationStatus
 
 STAYED_S = 2.0  # without odometry a robot is taken to be where it was so long ago, to a few metres
+
 
 class NotLocalized(Exception):
     """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
@@ -67,11 +69,14 @@ class Localizer(Node):
         self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
         self._tf = TfTree(self, self._on_jump)
         self._worker = NewestWorker(self._work)
+        self._input = CameraInput(
+            self, config.image_transport, config.image_reliability, self._on_image, self._cameras.take,
+            lambda: self._publish_status(self._new_status(Status.REASON_NONE, "")),
+        )  # fmt: skip
         self._load_at_start(config.map, config.place)
         services = ReentrantCallbackGroup()  # relocalize waits for an image
         self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
         self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
-        subscribe_camera(self, config.image_transport, NEWEST_SENSOR, self._on_image, self._cameras.take)
         timers = MutuallyExclusiveCallbackGroup()
         self.create_timer(1.0 / config.tf_rate_hz, self._on_timer, callback_group=timers)
 
@@ -260,6 +265,7 @@ class Localizer(Node):
         if scene_map is not None and scene_map.missing:
             status.chunks_missing = len(scene_map.missing)
             status.message = "; ".join(filter(None, [status.message, scene_map.missing_text]))
+        self._input.fill(status)
         status.images_tried, status.images_localized = self._tracker.tried, self._tracker.localized
         status.since_pose_s = self._tracker.since_pose_s(stamp_ns(status.header.stamp))
         publish(self, self._status_publisher, status)
