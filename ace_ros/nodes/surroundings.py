@@ -75,8 +75,8 @@ def explain_import(error: ImportError) -> str:
     module = (error.name or "").split(".")[0]
     if module == "cv_bridge" and not isinstance(error.__cause__, ModuleNotFoundError):
         return (
-            f"{sys.executable} has a cv_bridge that does not work with {_versions()}: {error}; it needs those "
-            "that it was built with: remove pip's numpy and OpenCV from this environment, or "
+            f"{sys.executable} has a cv_bridge that does not work with {_versions()}: {error}; it needs "
+            "those that it was built with: remove pip's numpy and OpenCV from this environment, or "
             'pip install "numpy<2" "opencv-python-headless<5"'
         )
     if module in ("torch", "cv2", "numpy", "safetensors"):
