@@ -78,7 +78,8 @@ class _Stamps:
     def add(self, stamp: int, now: float) -> None:
         if stamp == 0:
             return
-        if self._stamps and stamp < self._stamps[-1] - JUMP_NS:
+        jumped = bool(self._stamps) and stamp < self._stamps[-1] - JUMP_NS
+        if jumped or now - self._received > SILENT_S:
             self._stamps = []
         self._received = now
         if stamp not in self._stamps[-20:]:

@@ -179,7 +179,13 @@ class Robot:
             heard = ReliabilityPolicy.RELIABLE in kinds if reliably else bool(kinds)
             return heard and publisher.get_subscription_count() >= len(known)
 
-        wait_for(f"a subscriber of {publisher.topic_name}", connected, START_TIMEOUT_S)
+        what = f"a connection with all subscribers of {publisher.topic_name}"
+        try:
+            wait_for(what, connected, START_TIMEOUT_S)
+        except AssertionError as error:
+            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            count = publisher.get_subscription_count()
+            raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
         publisher.publish(message)
 
     def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
