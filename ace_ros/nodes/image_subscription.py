@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ace_ros.nodes.conversions import stamp_ns
 
-DEPTH = 10
+DEPTH = 30  # a second of a fast camera, for a processor that is busy so long
 CHECK_PERIOD_S = 0.5
 MOST_CHECKS = 256  # two minutes
 CHECKS_KEPT = 20  # a subscription that is left and hears nothing ends after so many

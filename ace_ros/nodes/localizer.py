@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
 from ace_ros.nodes.images import image_array
 from ace_ros.nodes.localizer_topics import LocalizerTopics
 from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
+from ace_ros.nodes.newest_result import NewestResult, Result
 from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
 from ace_ros.nodes.parameters import Parameters
@@ -62,8 +62,7 @@ class Localizer(Node):
         self._published_state = -1
         self._cloud_of = ""  # the place whose cloud was published
         self._loss = ""
-        self._newest_result = (0.0, Status.REASON_NONE, "")  # time of receiving, reason, message
-        self._result_arrived = threading.Condition()
+        self._newest_result = NewestResult(Result(0.0, Status.REASON_NONE, ""))
         self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
         self._topics = LocalizerTopics(self)
         self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
@@ -106,9 +105,7 @@ class Localizer(Node):
         try:
             ransac, atlas = self._parameters_of[RansacConfig], self._parameters_of[AtlasConfig]
             config = self.config
-            loaded = load_map(
-                self._storage, name, place, ransac, atlas, config.device, config.encoder
-            )
+            loaded = load_map(self._storage, name, place, ransac, atlas, config.device, config.encoder)
         except MapNotFoundError as error:
             return LoadMap.Response.NOT_FOUND, str(error)
         except AceError as error:
@@ -153,9 +150,7 @@ class Localizer(Node):
             self._tracker.fail(epoch)
         self._check_loss()
         self._publish_status(status)
-        with self._result_arrived:
-            self._newest_result = (received, status.reason, status.message)
-            self._result_arrived.notify_all()
+        self._newest_result.tell(Result(received, status.reason, status.message))
 
     def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
         """Localize one image, publish what it gives and say so in the status; raises NotLocalized."""
@@ -237,9 +232,7 @@ class Localizer(Node):
                 "the image gave a pose far from the expected one; a second that agrees is needed",
             )
         if verdict is Verdict.OUTDATED:
-            raise NotLocalized(
-                Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed"
-            )
+            raise NotLocalized(Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed")
 
     # Status
 
@@ -300,15 +293,8 @@ class Localizer(Node):
             return response
         self._loss = "lost: asked to forget the last pose"
         self._tracker.forget()
-        asked, timeout = time.monotonic(), self.config.relocalize_timeout_s
-
-        def decided() -> bool:
-            received, reason, _ = self._newest_result
-            return received >= asked and reason != Status.REASON_NOT_CONFIRMED
-
-        with self._result_arrived:
-            in_time = self._result_arrived.wait_for(decided, timeout)
-            _, reason, message = self._newest_result
-        response.success = in_time and reason == Status.REASON_NONE
-        response.message = message if in_time else f"no image was localized within {timeout:.1f} s"
+        timeout = self.config.relocalize_timeout_s
+        result = self._newest_result.next(lambda one: one.reason != Status.REASON_NOT_CONFIRMED, timeout)
+        response.success = result is not None and result.reason == Status.REASON_NONE
+        response.message = result.message if result else f"no image was localized within {timeout:.1f} s"
         return response

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from graph import Graph, Robot, base_at, texture, wait_for
 from std_srvs.srv import SetBool
 
 from ace_ros.msg import LocalizationStatus, MappingStatus
+from ace_ros.nodes.large_images import variables
 
 ROS2 = shutil.which("ros2")
 pytestmark = pytest.mark.skipif(ROS2 is None, reason="there is no command ros2")
@@ -36,6 +38,16 @@ def interrupt(process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.wait(30.0) == 0, log.read_text()
     finally:
         process.kill()
+
+
+def environment_of(parent: int, program: str) -> dict[str, str]:
+    """Return the environment of a program that a process has started."""
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        for pid in children.read_text().split():
+            if f"/{program}\0" in Path(f"/proc/{pid}/cmdline").read_text():
+                entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+                return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    raise AssertionError(f"process {parent} has started no {program}")
 
 
 @pytest.mark.parametrize("name", ["map.launch.py", "localize.launch.py"])
@@ -67,6 +79,8 @@ def test_the_mapper_is_launched_with_its_topics_remapped(graph: Graph, tmp_path:
 
         wait_for("an image", recorded)
         assert statuses[-1].scene.startswith(str(tmp_path))
+        for name in variables(os.environ):
+            assert environment_of(process.pid, "mapper")[name].endswith("config/fastdds_large_images.xml")
     finally:
         interrupt(process, log)
 
