@@ -26,8 +26,8 @@ HELP = "docs/images_do_not_arrive.md has more"
 class CameraInput:
     """Subscribes to `image` (or `image/compressed`) and `camera_info`.
 
-    `complaint` says that much of the images is missing, in a sentence, empty where that is not so;
-    `on_complaint` is called when it begins.
+    `complaint` is a sentence on images that do not arrive, empty where they do; `on_complaint` is
+    called when it begins.
     """
 
     def __init__(
@@ -71,17 +71,22 @@ class CameraInput:
 
     def _measure(self) -> None:
         self.rate = self._rates.measure()
-        self._missing = self._missing + 1 if self.rate.much_is_missing else 0
+        unheard = self._images.unheard > 0
+        self._missing = self._missing + 1 if unheard or self.rate.much_is_missing else 0
         if self._missing < BELIEVED_AFTER:
             self.complaint = ""
             return
-        self.complaint = complaint_of(self.rate, self._images.topic, self._images.reliable, self._transport)
+        topic = self._images.topic
+        if unheard:
+            self.complaint = unheard_complaint(topic)
+        else:
+            self.complaint = complaint_of(self.rate, topic, self._images.reliable, self._transport)
         self._node.get_logger().warning(self.complaint, throttle_duration_sec=LOG_EVERY_S)
         if self._missing == BELIEVED_AFTER:
             self._on_complaint()
 
     def _health(self) -> Health:
-        publishers = self._images.publishers()
+        publishers = self._images.publishers
         values = {
             "topic": self._images.topic,
             "publishers": publishers,
@@ -109,6 +114,14 @@ def complaint_of(rate: Rate, topic: str, reliable: bool, transport: str) -> str:
     return (
         f"{found}: start the camera's driver with the Fast DDS profile config/fastdds_large_images.xml, or "
         f"let it publish reliably with image_reliability auto here; {HELP}"
+    )
+
+
+def unheard_complaint(topic: str) -> str:
+    """Return the sentence on a publisher that nothing can arrive from."""
+    return (
+        f"images on {topic} are published with best effort, so none can arrive where image_reliability is "
+        f"reliable: set it to auto; {HELP}"
     )
 
 

@@ -76,6 +76,7 @@ class ImageSubscription:
         self._left: list[_Reader] = []
         self._next: _Reader | None = None
         self._live = self._subscribe(choice.reliability)
+        self._offered: list[ReliabilityPolicy] = []
         self._timer = node.create_timer(CHECK_PERIOD_S, self._check, callback_group=self._group)
 
     @property
@@ -83,9 +84,15 @@ class ImageSubscription:
         """Whether images are received reliably."""
         return self._live.reliability is ReliabilityPolicy.RELIABLE
 
+    @property
     def publishers(self) -> int:
-        """Return how many publishers the topic has."""
-        return int(self._node.count_publishers(self.topic))
+        """How many publishers the topic has."""
+        return len(self._offered)
+
+    @property
+    def unheard(self) -> int:
+        """How many of them offer best effort where it is asked for reliably: nothing of theirs arrives."""
+        return self._offered.count(ReliabilityPolicy.BEST_EFFORT) if self.reliable else 0
 
     def _check(self) -> None:
         for reader in list(self._left):
@@ -93,7 +100,8 @@ class ImageSubscription:
             if reader.checks > CHECKS_KEPT:
                 self._end(reader)
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        wanted = self._choice.decide([one.qos_profile.reliability for one in publishers])
+        self._offered = [one.qos_profile.reliability for one in publishers]
+        wanted = self._choice.decide(self._offered)
         if wanted is (self._next or self._live).reliability:
             return
         if self._next is not None:

@@ -15,7 +15,8 @@ pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import Graph, Robot, wait_for
 from graph import test_camera as small_camera
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
 
 from ace_ros.msg import LocalizationStatus, MappingStatus
 from ace_ros.nodes.camera_input import complaint_of
@@ -89,3 +90,16 @@ def test_a_node_says_that_images_are_missing(
     assert wait_for("all images", well, 60.0).message.endswith("images a second arrive")
     assert node.stop() == 0
     assert "Traceback" not in node.output
+
+
+def test_a_publisher_that_cannot_be_heard_is_told(graph: Graph, start_node: Any, tmp_path: Path) -> None:
+    qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = graph.node.create_publisher(Image, "/unheard/image", qos)
+    arguments = ("-r", "image:=/unheard/image")
+    node = start_node("mapper", *arguments, data_dir=tmp_path, image_reliability="reliable")
+    sentence = "images on /unheard/image are published with best effort, so none can arrive"
+    statuses = graph.collect(MappingStatus, "/ace/mapping_status")
+    wait_for("the complaint", lambda: statuses and sentence in statuses[-1].message, 60.0)
+    wait_for("its log", lambda: sentence in node.output)
+    graph.node.destroy_publisher(publisher)
+    assert node.stop() == 0
