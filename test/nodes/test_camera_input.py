@@ -65,6 +65,7 @@ def test_a_node_says_that_images_are_missing(
 
     def said() -> Any:
         """Publish as a camera at 30 Hz, a tenth of whose images arrives."""
+        node.assert_alive()
         robot.tick(1 / 30)
         robot.publish_info()
         if next(images):
@@ -74,7 +75,7 @@ def test_a_node_says_that_images_are_missing(
     wait_for("the complaint", said, 60.0)
     assert statuses[-1].images_offered_per_s == pytest.approx(30.0, rel=0.05)
     assert 0.0 < statuses[-1].images_per_s < 9.0
-    warned = wait_for("its diagnostics", lambda: "images a second arrive" in health().message and health())
+    warned = wait_for("its diagnostics", lambda: "of 30 images a second" in health().message and health())
     values = {pair.key: pair.value for pair in warned.values}
     assert warned.level == DiagnosticStatus.WARN and warned.hardware_id == "/ace/image"
     assert float(values["images_offered_per_s"]) == pytest.approx(30.0, abs=1.5)
