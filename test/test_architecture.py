@@ -32,7 +32,7 @@ LAYERS: list[set[str]] = [
 ROS_PACKAGES = {
     "rclpy", "launch", "launch_ros", "tf2_ros", "tf2_msgs", "ament_index_python", "std_msgs", "std_srvs",
     "sensor_msgs", "geometry_msgs", "nav_msgs", "builtin_interfaces", "rcl_interfaces", "rosidl_runtime_py",
-    "cv_bridge", "sensor_msgs_py",
+    "cv_bridge", "sensor_msgs_py", "diagnostic_msgs",
 }  # fmt: skip
 
 

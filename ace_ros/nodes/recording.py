@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording: a thread that turns images into keyframes with the poses that odometry gives.
-
-Nothing here needs ROS: messages are read by their attributes.
-"""
+"""One recording: a thread that turns images into keyframes with the poses that odometry gives."""
 
 from __future__ import annotations
 

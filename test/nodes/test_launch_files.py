@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from launch.launch_description_sources import (
 from std_srvs.srv import SetBool
 
 from ace_ros.msg import LocalizationStatus, MappingStatus
+from ace_ros.nodes.large_images import variables
 
 
 def launch_file(name: str) -> str:
@@ -36,6 +38,7 @@ class Watched:
 
     def __init__(self, name: str, **arguments: str) -> None:
         self.started: list[str] = []  # names of processes
+        self.environments: list[dict[str, str]] = []  # theirs
         self.exits: list[int] = []  # their exit codes
         self.end = ""  # the reason why the launch ended
         source = PythonLaunchDescriptionSource(launch_file(name))
@@ -50,6 +53,8 @@ class Watched:
 
     def _on_start(self, event: Any, context: Any) -> None:
         self.started.append(event.process_name.rpartition("-")[0])
+        entries = Path(f"/proc/{event.pid}/environ").read_text().split("\0")
+        self.environments.append(dict(entry.split("=", 1) for entry in entries if "=" in entry))
 
     def _on_exit(self, event: Any, context: Any) -> None:
         self.exits.append(event.returncode)
@@ -97,6 +102,8 @@ def test_the_mapper_is_launched_with_its_topics_remapped(
 
     wait_for("an image", recorded)
     assert statuses[-1].scene.startswith(str(tmp_path))
+    for name in variables(os.environ):
+        assert mapper.environments[0][name].endswith("config/fastdds_large_images.xml")
     yield
     assert mapper.started == ["mapper"] and mapper.exits == [0]
 
