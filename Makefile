@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt embedded_ros/pyproject.tom
 demo: setup
 	@mkdir -p out/demo && rm -f out/demo/report.json
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
-	@$(BIN)/python -m ace_ros.demo_report out/demo/report.json
+	@$(BIN)/python -m ace_ros.evaluation.demo_report out/demo/report.json
 
 lint: setup
 	$(BIN)/ruff check .

@@ -100,8 +100,8 @@ def test_the_check_sees_absolute_and_relative_imports(
     monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
     path = tmp_path / "geometry" / "se3.py"
     path.parent.mkdir()
-    path.write_text("from ace_ros.training import trainer\nfrom ..nodes import mapper\nimport rclpy.node\n")
-    assert {"ace_ros.training.trainer", "ace_ros.nodes.mapper", "rclpy.node"} <= set(imports(path))
+    path.write_text("from ace_ros.mapping import map_scene\nfrom ..nodes import mapper\nimport rclpy.node\n")
+    assert {"ace_ros.mapping.map_scene", "ace_ros.nodes.mapper", "rclpy.node"} <= set(imports(path))
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -115,8 +115,8 @@ def test_the_core_imports_without_optional_packages() -> None:
 import sys
 for name in ("rich", "matplotlib", "rosbags", "yaml", "rclpy", "zenoh", "poselib", "ray"):
     sys.modules[name] = None  # importing it now raises ImportError
-import ace_ros.cli, ace_ros.relocalizer, ace_ros.evaluate, ace_ros.progress
-import ace_ros.training.trainer, ace_ros.training.chunks, ace_ros.pnp
+import ace_ros.cli.parser, ace_ros.localization.relocalizer, ace_ros.evaluation.evaluate, ace_ros.cli.progress
+import ace_ros.mapping.map_scene, ace_ros.mapping.jobs.place, ace_ros.pnp
 import ace_ros.data.scene, ace_ros.data.recorder
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

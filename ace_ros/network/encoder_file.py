@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from ace_ros.errors import MapError
+from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
 from ace_ros.network import ace_checkpoint
 from ace_ros.network.encoder import Encoder, EncoderShape, receptive_field_px
-from ace_ros.tensor_file import read_tensor_file, write_tensor_file
 
 FORMAT = "ace_ros encoder"
 FORMAT_VERSION = 2

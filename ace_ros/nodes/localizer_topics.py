@@ -12,12 +12,12 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from tf2_msgs.msg import TFMessage
 from torch import Tensor
 
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.nodes.conversions import fill_cloud, fill_covariance, fill_pose, fill_transform
 from ace_ros.nodes.debug_image import draw_cells
 from ace_ros.nodes.images import fill_image, to_bgr
 from ace_ros.nodes.map_loading import Located
 from ace_ros.nodes.publishing import LATCHED, publish
-from ace_ros.scene_map import SceneMap
 
 
 class LocalizerTopics:

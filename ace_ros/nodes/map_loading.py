@@ -16,11 +16,11 @@ from ace_ros.atlas.index import Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
 from ace_ros.geometry.camera import Camera
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.nodes.storage import Storage
 from ace_ros.pnp import Reason
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
 
 SENTENCES = {
     Reason.NONE: "",

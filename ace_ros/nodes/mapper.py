@@ -15,6 +15,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
+from ace_ros.cli.progress import decode_cloud
 from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.msg import MappingStatus
@@ -29,7 +30,6 @@ from ace_ros.nodes.storage import Storage, count_frames
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.trainer_process import TrainerProcess, map_command
 from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
-from ace_ros.progress import decode_cloud
 from ace_ros.srv import Train
 
 STATUS_PERIOD_S = 0.5

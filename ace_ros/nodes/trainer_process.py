@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ace_ros.mapping.validation import validation_in_words
 from ace_ros.nodes.options import MapperConfig
-from ace_ros.training.grade import grade_in_words
 
 KILL_AFTER_S = 10.0
 STDERR_LINES = 8
@@ -169,7 +169,7 @@ class TrainerProcess:
 
     def _conclude(self, code: int, last_lines: str) -> Outcome:
         if code == 0 and self._result:
-            graded = grade_in_words(self._result.get("grade") or {}).splitlines()[0]
+            graded = validation_in_words(self._result.get("grade") or {}).splitlines()[0]
             return Outcome("done", f"the map is ready; {graded}", self._result)
         if self._cancelled:
             return Outcome("cancelled", "training was cancelled; no map was written")

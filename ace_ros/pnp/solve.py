@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ace_ros.compute.process import keep_memory
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
 from ace_ros.pnp.accept import MIN_POINTS, Reason, refusal
@@ -19,7 +20,6 @@ from ace_ros.pnp.poses import CameraPoses
 from ace_ros.pnp.ransac import Draws, Stage, search
 from ace_ros.pnp.refine import errors, orthonormal
 from ace_ros.pnp.score import full_precision
-from ace_ros.process import keep_memory
 
 # Samples worked on at a time: one image's on a CPU, whose cache is small, some 32 images' on a GPU.
 CHUNK_SAMPLES = {"cuda": 1 << 19}

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
+from ace_ros.files.tensor_file import read_header
 from ace_ros.network.ace_checkpoint import AceEncoder
 from ace_ros.network.encoder import Encoder, EncoderShape
 from ace_ros.network.encoder_file import (
@@ -20,7 +21,6 @@ from ace_ros.network.encoder_file import (
     save_encoder,
     shipped_encoders,
 )
-from ace_ros.tensor_file import read_header
 
 SMALL = EncoderShape(stem=(4, 8, 16), inner=8, context=(16,), blocks=1)
 

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
-from ace_ros.cli import build_parser
+from ace_ros.cli.parser import build_parser
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.se3 import from_rotation_translation, inverse

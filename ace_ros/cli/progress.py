@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress of long work, for a person on a terminal or for a program that reads lines of JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ace_ros.mapping.progress import Progress
+
+PLAIN_LINE_EVERY = 0.1  # share of the work between two lines where there is no terminal
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[[Progress], None]]:
+    """Show a training's Progress as a bar on stderr, or as a line now and then without a terminal."""
+    with _show(title) as update:
+
+        def on_progress(p: Progress) -> None:
+            words = {"prepare": "encoding images", "grade": "localizing images held out"}.get(p.phase, "")
+            if p.phase == "train":
+                words = f"step {p.step}/{p.steps}"
+                if math.isfinite(p.median_error_px):
+                    words += f", median {p.median_error_px:.1f} px, {100 * p.inlier_share:.0f} % below 10 px"
+            if math.isfinite(p.remaining_s):
+                words += f", {p.remaining_s:.0f} s left"
+            update(p.progress, words)
+
+        yield on_progress
+
+
+@contextmanager
+def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show (done, total) as a bar on stderr."""
+    with _show(title) as update:
+        yield lambda done, total: update(done / max(total, 1), f"{done}/{total}")
+
+
+@contextmanager
+def json_lines(title: str) -> Iterator[Callable[[Progress], None]]:
+    """Print every Progress as a line of JSON on stdout; unknown numbers are null."""
+
+    def on_progress(p: Progress) -> None:
+        known = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(p).items()
+        }
+        print(json.dumps({"event": "progress", **known}), flush=True)
+
+    yield on_progress
+
+
+def print_cloud(points: np.ndarray, grey: np.ndarray) -> None:
+    """Print points (P, 3) in the map frame and their brightness (P,) uint8 as a line of JSON on stdout."""
+    origin = points.mean(0) if len(points) else np.zeros(3)
+    event = {
+        "event": "cloud",
+        "origin": origin.tolist(),  # float32 is good around the points, not around a distant origin
+        "points": _encode((points - origin).astype("<f4")),
+        "grey": _encode(grey),
+    }
+    print(json.dumps(event), flush=True)
+
+
+def decode_cloud(event: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (P, 3) float64 and their brightness (P,) uint8 of a line of `print_cloud`."""
+    points = np.frombuffer(base64.b64decode(event["points"]), "<f4").reshape(-1, 3)
+    grey = np.frombuffer(base64.b64decode(event["grey"]), np.uint8)
+    return points.astype(np.float64) + event["origin"], grey
+
+
+def _encode(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+
+
+@contextmanager
+def _show(title: str) -> Iterator[Callable[[float, str], None]]:
+    try:
+        from rich.progress import BarColumn, Progress, TextColumn
+    except ImportError:  # rich is optional: the core needs torch, numpy, opencv, safetensors alone
+        yield _plain(title)
+        return
+    if not sys.stderr.isatty():
+        yield _plain(title)
+        return
+    from rich.console import Console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(title, total=1.0, words="")
+        yield lambda share, words: display.update(task, completed=share, words=words)
+
+
+def _plain(title: str) -> Callable[[float, str], None]:
+    shown = [-1.0]
+
+    def update(share: float, words: str) -> None:
+        if share - shown[0] >= PLAIN_LINE_EVERY or (share >= 1.0 > shown[0]):
+            shown[0] = share
+            print(f"{title}: {100 * share:3.0f} %, {words}", file=sys.stderr, flush=True)
+
+    return update
