@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on mapping images, several of them at a time."""
+"""Threads of small work: one core each, several at a time."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
 from ace_ros.compute.process import usable_cores
-from ace_ros.pnp.solve import one_thread
 
 Item = TypeVar("Item")
 
 MAX_THREADS = 8  # that keep a GPU busy
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Keep the work of this thread on one core, if it is a CPU's.
+
+    The operations are many and small. Shared between cores they gain little on an idle machine,
+    and on a busy one, such as a robot's, each waits for the other core: a hundred times longer.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if device.type == "cpu" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_threads(

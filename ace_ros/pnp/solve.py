@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from ace_ros.compute.process import keep_memory
+from ace_ros.compute.threads import one_thread
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
 from ace_ros.pnp.accept import MIN_POINTS, Reason, refusal
@@ -100,21 +99,6 @@ def without(poses: PoseBatch, refused: Tensor, reason: Reason) -> PoseBatch:
         covariance=torch.where(refused[:, None, None], torch.nan, poses.covariance),
         reason=torch.where(refused, int(reason), poses.reason).to(torch.uint8),
     )
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Keep the work of this thread on one core, if it is a CPU's.
-
-    The operations are many and small. Shared between cores they gain little on an idle machine,
-    and on a busy one, such as a robot's, each waits for the other core: a hundred times longer.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if device.type == "cpu" else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _solve_chunk(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ace_ros.compute.threads import one_thread
 from ace_ros.data.scene import Frame
 from ace_ros.geometry.se3 import from_rotation_translation
 from ace_ros.mapping.encoded_images import EncodedImages
@@ -28,7 +29,6 @@ from ace_ros.mapping.poses.bundle import (
 )
 from ace_ros.mapping.poses.odometry_prior import OdometryPrior
 from ace_ros.mapping.poses.tracks import Tracks, find_tracks
-from ace_ros.pnp.solve import one_thread
 
 logger = logging.getLogger(__name__)
 

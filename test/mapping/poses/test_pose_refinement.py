@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ace_ros import cli
+from ace_ros.compute.threads import one_thread
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, nearest_rotation, so3_exp, transform
 from ace_ros.mapping.encoded_images import EncodedImages
@@ -25,7 +26,6 @@ from ace_ros.mapping.poses.refinement import adjust, refine_poses
 from ace_ros.mapping.poses.tracks import Tracks, choose_neighbours
 from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import load_encoder
-from ace_ros.pnp.solve import one_thread
 
 FOCAL_PX = 500.0
 
