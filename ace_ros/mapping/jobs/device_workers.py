@@ -13,7 +13,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from ace_ros.errors import AceError
-from ace_ros.mapping.jobs.place import TRIES, ChunkJob, OnProgress, train_chunk
+from ace_ros.mapping.jobs.job import TRIES, ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.progress import Progress
 
 # CUDA does not survive a fork.

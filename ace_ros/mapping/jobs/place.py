@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ import torch
 from torch import Tensor
 
 from ace_ros.compute.precision import choose_device
-from ace_ros.compute.process import keep_memory, limit_threads, usable_cores
+from ace_ros.compute.process import limit_threads, usable_cores
 from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
-from ace_ros.data.scene import Scene, load_scene
+from ace_ros.data.scene import Scene
 from ace_ros.errors import AceError, TrainingError
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.features.prepared import prepared_path
+from ace_ros.mapping.jobs.device_workers import train_on_devices
+from ace_ros.mapping.jobs.job import ChunkJob, OnProgress, train_chunk
+from ace_ros.mapping.jobs.ray_workers import train_on_ray
 from ace_ros.mapping.jobs.splitting import split_frames
 from ace_ros.mapping.map_scene import TrainingReport, train_map
 from ace_ros.mapping.poses.refinement import RefinedPoses, refine_poses
@@ -38,42 +41,6 @@ from ace_ros.maps.scene_map import SUFFIX, SceneMap
 from ace_ros.network.encoder_file import load_encoder
 
 logger = logging.getLogger(__name__)
-
-TRIES = 3  # of a chunk whose worker dies; what the training itself says is wrong is final
-
-OnProgress = Callable[[int, Progress], None]  # of the chunk with this number
-
-
-@dataclass(frozen=True)
-class ChunkJob:
-    """What a worker has to know: plain values, so that it may run in another process or machine.
-
-    `frames` are indices into the mapping images of the scene in `folder`; `output` is the map file
-    to write. `refined` are their poses where the recorded ones are not to be used.
-    """
-
-    number: int
-    folder: Path
-    frames: tuple[int, ...]
-    config: TrainingConfig
-    device: str
-    threads: int
-    map_frame: str
-    output: Path
-    refined: RefinedPoses | None = None
-
-
-def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
-    """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
-    keep_memory()
-    limit_threads(job.threads)
-    scene = load_scene(job.folder)
-    frames = tuple(scene.frames[i] for i in job.frames)
-    scene = replace(scene, frames=job.refined.apply(frames) if job.refined else frames)
-    with_depth = any(frame.depth_path for frame in scene.frames)
-    config = replace(job.config, use_depth=job.config.use_depth and with_depth)
-    scene_map, _ = train_map(scene, config, job.device, on_progress, job.map_frame)
-    scene_map.save(job.output)
 
 
 def train_place(
@@ -157,13 +124,9 @@ def _refined(
 def _run(jobs: Sequence[ChunkJob], ray_address: str, on_progress: OnProgress) -> dict[int, str]:
     """Run jobs where they should run; return why which chunks failed."""
     if ray_address:
-        from ace_ros.mapping.jobs.ray_workers import train_on_ray
-
         return train_on_ray(jobs, ray_address, on_progress)
     devices = devices_of(jobs[0].device)
     if len(devices) > 1 and len(jobs) > 1:
-        from ace_ros.mapping.jobs.device_workers import train_on_devices
-
         return train_on_devices(jobs, devices, on_progress)
     failures = {}
     for job in jobs:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.files.tensor_file import write_atomically
-from ace_ros.mapping.jobs.place import TRIES, ChunkJob, OnProgress, train_chunk
+from ace_ros.mapping.jobs.job import TRIES, ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.progress import Progress
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from ace_ros.data.scene import Scene, load_scene
 from ace_ros.errors import AceError, ConfigError, TrainingError
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.jobs.device_workers import train_on_devices
-from ace_ros.mapping.jobs.place import ChunkJob, ProgressBoard, devices_of, train_place
+from ace_ros.mapping.jobs.job import ChunkJob
+from ace_ros.mapping.jobs.place import ProgressBoard, devices_of, train_place
 from ace_ros.mapping.jobs.splitting import split_frames
 from ace_ros.mapping.map_scene import Progress, train_map
 from ace_ros.mapping.poses.refinement import refine_poses
