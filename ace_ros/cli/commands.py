@@ -29,8 +29,9 @@ REPORTED = (
 
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
-    from ace_ros.cli.progress import bar, json_lines, print_cloud
+    from ace_ros.cli.progress import bar
     from ace_ros.data.scene import load_scene
+    from ace_ros.mapping.jobs.messages import json_lines, print_cloud
     from ace_ros.mapping.jobs.place import train_place
 
     output = map_path(options.output)

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of long work, for a person on a terminal or for a program that reads lines of JSON."""
+"""Progress of long work, for a person on a terminal."""
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ace_ros.mapping.progress import Progress
@@ -43,42 +38,6 @@ def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Show (done, total) as a bar on stderr."""
     with _show(title) as update:
         yield lambda done, total: update(done / max(total, 1), f"{done}/{total}")
-
-
-@contextmanager
-def json_lines(title: str) -> Iterator[Callable[[Progress], None]]:
-    """Print every Progress as a line of JSON on stdout; unknown numbers are null."""
-
-    def on_progress(p: Progress) -> None:
-        known = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(p).items()
-        }
-        print(json.dumps({"event": "progress", **known}), flush=True)
-
-    yield on_progress
-
-
-def print_cloud(points: np.ndarray, grey: np.ndarray) -> None:
-    """Print points (P, 3) in the map frame and their brightness (P,) uint8 as a line of JSON on stdout."""
-    origin = points.mean(0) if len(points) else np.zeros(3)
-    event = {
-        "event": "cloud",
-        "origin": origin.tolist(),  # float32 is good around the points, not around a distant origin
-        "points": _encode((points - origin).astype("<f4")),
-        "grey": _encode(grey),
-    }
-    print(json.dumps(event), flush=True)
-
-
-def decode_cloud(event: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (P, 3) float64 and their brightness (P,) uint8 of a line of `print_cloud`."""
-    points = np.frombuffer(base64.b64decode(event["points"]), "<f4").reshape(-1, 3)
-    grey = np.frombuffer(base64.b64decode(event["grey"]), np.uint8)
-    return points.astype(np.float64) + event["origin"], grey
-
-
-def _encode(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 
 @contextmanager

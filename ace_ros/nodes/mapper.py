@@ -15,9 +15,9 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
-from ace_ros.cli.progress import decode_cloud
 from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
+from ace_ros.mapping.jobs.messages import decode_cloud
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_source import CameraSource
 from ace_ros.nodes.conversions import fill_cloud, fill_path
