@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from ace_ros.errors import ConfigError
+
+# torch has one precision for the whole process: the first of blocks that overlap keeps what it was.
+_lock = threading.Lock()
+_blocks = 0
+_usual = ""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -40,6 +49,24 @@ def layer_type(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep products of float32 matrices in float32: TF32's mantissa of ten bits ruins projections."""
+    global _blocks, _usual
+    with _lock:
+        if _blocks == 0:
+            _usual = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("highest")
+        _blocks += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _blocks -= 1
+            if _blocks == 0:
+                torch.set_float32_matmul_precision(_usual)
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ace_ros.compute.precision import full_precision
 from ace_ros.compute.process import keep_memory
 from ace_ros.compute.threads import one_thread
 from ace_ros.config import RansacConfig
@@ -18,7 +19,6 @@ from ace_ros.pnp.covariance import pose_covariance
 from ace_ros.pnp.poses import CameraPoses
 from ace_ros.pnp.ransac import Draws, Stage, search
 from ace_ros.pnp.refine import errors, orthonormal
-from ace_ros.pnp.score import full_precision
 
 # Samples worked on at a time: one image's on a CPU, whose cache is small, some 32 images' on a GPU.
 CHUNK_SAMPLES = {"cuda": 1 << 19}

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from ace_ros.compute.threads import in_threads
+from ace_ros.compute.threads import in_threads, one_thread
 
 CPU = torch.device("cpu")
 
@@ -52,3 +54,35 @@ def test_only_a_few_results_are_made_ahead() -> None:
     next(results)
     results.close()
     assert len(made) <= 7 and torch.get_num_threads() == 3
+
+
+def test_a_block_within_another_leaves_one_core_until_the_outer_one_ends() -> None:
+    with one_thread(CPU):
+        with one_thread(CPU):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+def test_blocks_of_two_threads_that_overlap_leave_every_thread_as_it_was() -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def second() -> tuple[int, int]:
+        with one_thread(CPU):
+            entered.set()
+            assert left.wait(10.0)
+            inside = torch.get_num_threads()
+        return inside, torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_thread(CPU):
+            later = pool.submit(second)
+            assert entered.wait(10.0)
+        left.set()  # the first block has ended, the second goes on
+        assert torch.get_num_threads() == 3
+        assert later.result() == (1, 3)
+    with ThreadPoolExecutor(1) as pool:  # a thread that never was in a block
+        assert pool.submit(torch.get_num_threads).result() == 3
+    with one_thread(CPU):
+        pass
+    assert torch.get_num_threads() == 3
