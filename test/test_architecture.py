@@ -170,6 +170,20 @@ def test_the_check_sees_absolute_and_relative_imports(
     assert {"ace_ros.mapping.map_scene", "ace_ros.nodes.mapper", "rclpy.node"} <= set(imports(path))
 
 
+# A program that imports the package keeps its own threads and its own memory allocator.
+SETTINGS = {"limit_threads", "keep_memory", "wait_briefly"}
+ENTRY_POINTS = {"cli", "nodes", "mapping/jobs/device_workers.py", "mapping/jobs/ray_workers.py"}
+SET_THREADS = {"nodes", "compute", "encoder_training/training.py"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_entry_points_set_up_the_process(path: Path) -> None:
+    places = {unit_of(path), path.relative_to(PACKAGE).as_posix()}
+    settings = {name.rpartition(".")[2] for name in imports(path) if ".compute.process." in name}
+    assert not settings & SETTINGS or places & ENTRY_POINTS, path
+    assert "set_num_threads(" not in path.read_text() or places & SET_THREADS, path
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import ace_ros, sys; print(sorted({'torch', 'cv2', 'numpy', 'rclpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

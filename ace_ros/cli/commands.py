@@ -30,10 +30,12 @@ REPORTED = (
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.cli.progress import bar
+    from ace_ros.compute.process import limit_threads, usable_cores
     from ace_ros.data.scene import load_scene
     from ace_ros.mapping.jobs.messages import json_lines, print_cloud
     from ace_ros.mapping.jobs.place import train_place
 
+    limit_threads(options.threads or usable_cores())
     output = map_path(options.output)
     changes = {
         "encoder": options.encoder,

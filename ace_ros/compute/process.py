@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process of ours sets before it works: how many threads, how they wait, which memory it keeps."""
+"""What a process of ours sets before it works: how many threads, how they wait, which memory it keeps.
+
+Only entry points call these: commands, nodes, workers. A program that imports the package keeps its own
+settings; `keep_memory` is worth a call there, too, if it localizes on a processor.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,26 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_MMAP_THRESHOLD = 32 << 20
 KEPT_BYTES = 256 << 20
 
+_threads_are_ours = False
+
 
 def limit_threads(threads: int = 0) -> None:
     """Let torch use so many processor threads in this process; 0: half of those there are.
 
     Half is for a node beside others: on busy cores threads wait for each other, and the networks
-    here are small. A process that only trains takes `usable_cores`.
+    here are small. A process that only trains takes `usable_cores`. From then on training may use
+    fewer where they are faster.
     """
     import torch  # not at the top: `wait_briefly` has to be called before
 
+    global _threads_are_ours
+    _threads_are_ours = True
     torch.set_num_threads(threads or max(1, usable_cores() // 2))
+
+
+def threads_are_ours() -> bool:
+    """Return whether an entry point said how many threads this process has."""
+    return _threads_are_ours
 
 
 def usable_cores() -> int:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ace_ros.compute.precision import full_precision
-from ace_ros.compute.process import keep_memory
 from ace_ros.compute.threads import one_thread
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
@@ -64,7 +63,6 @@ def solve_pose(
     if missing:
         pixels, points = _padded(pixels, missing), _padded(points, missing)
         weights = None if weights is None else _padded(weights, missing)
-    keep_memory()
     draws = Draws(config.seed, generator, pixels.device)
     per_chunk = max(1, CHUNK_SAMPLES.get(pixels.device.type, 0) // config.hypotheses)
     parts = []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.compute.precision import autocast, layer_type
+from ace_ros.compute.process import threads_are_ours
 from ace_ros.compute.thread_choice import with_fastest_threads
 from ace_ros.config import TrainingConfig
 from ace_ros.mapping.features.buffer import FeatureBuffer
@@ -58,7 +59,9 @@ class HeadTrainer:
         step = ReplayedStep(plain, record_cuda_graph) if plain.recordable else plain
         plateau = Plateau()
         drawn = batches(rows, self.config.batch, self.config.seed)
-        for batch in with_fastest_threads(drawn, self.device):
+        if threads_are_ours():
+            drawn = with_fastest_threads(drawn, self.device)
+        for batch in drawn:
             progress = clock.progress
             result = step(self.inputs(batch, phase.curriculum(progress), phase.learning_rate(progress)))
             clock.step += 1

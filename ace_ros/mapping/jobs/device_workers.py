@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
+from ace_ros.compute.process import keep_memory, limit_threads
 from ace_ros.errors import AceError
 from ace_ros.mapping.jobs.job import TRIES, ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.progress import Progress
@@ -113,6 +114,8 @@ class _DeviceWorker:
 def _work(job: ChunkJob, sender: Connection) -> None:
     """Train a chunk in a new process; say "" or what went wrong at the end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    keep_memory()
+    limit_threads(job.threads)
     try:
         train_chunk(job, sender.send)
         sender.send("")

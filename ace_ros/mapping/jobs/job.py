@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ace_ros.compute.process import keep_memory, limit_threads
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import load_scene
 from ace_ros.mapping.map_scene import train_map
@@ -40,8 +39,6 @@ class ChunkJob:
 
 def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
     """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
-    keep_memory()
-    limit_threads(job.threads)
     scene = load_scene(job.folder)
     frames = tuple(scene.frames[i] for i in job.frames)
     scene = replace(scene, frames=job.refined.apply(frames) if job.refined else frames)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.compute.precision import choose_device
-from ace_ros.compute.process import limit_threads, usable_cores
+from ace_ros.compute.process import usable_cores
 from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene
@@ -60,10 +60,11 @@ def train_place(
     """Train so many chunks of a scene (0: by its extent), write them as one map and return it.
 
     Where there are several GPUs and `device` names none of them, each works on a chunk at a time;
-    with a Ray address, the cluster's machines do. A chunk that cannot be trained is missing in the
-    map, which says why. `on_cloud` and `resume` are those of `train_map`, for a map of one chunk.
-    Poses are refined of the place as a whole. Raises TrainingError when no chunk could be trained,
-    SceneError when there are too few images.
+    with a Ray address, the cluster's machines do. `threads` (0: all) are those of such workers
+    together; without any this process has those that it has. A chunk that cannot be trained is
+    missing in the map, which says why. `on_cloud` and `resume` are those of `train_map`, for a map of
+    one chunk. Poses are refined of the place as a whole. Raises TrainingError when no chunk could be
+    trained, SceneError when there are too few images.
     """
     if config.use_depth:  # of some chunk; others may do without
         require_depth(scene)
@@ -71,7 +72,6 @@ def train_place(
     poses = torch.stack([frame.T_map_camera for frame in scene.frames])
     parts = split_frames(poses, chunks, config.ray_depth_m)
     if len(parts) == 1 and not ray_address:
-        limit_threads(threads)
         kept = prepared_path(output)
         scene_map, _ = train_map(
             scene, config, device, on_progress, map_frame, on_cloud=on_cloud, prepared=kept, resume=resume
@@ -79,7 +79,7 @@ def train_place(
         scene_map.save(output)
         kept.unlink(missing_ok=True)
         return scene_map
-    refined = _refined(scene, config, device, threads, on_progress)
+    refined = _refined(scene, config, device, on_progress)
     settings = replace(config, refine_poses=False, refine_focal=False)  # of the place, not of its chunks
     whole = ChunkJob(-1, scene.folder.resolve(), (), settings, device, threads, map_frame, output, refined)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -108,13 +108,11 @@ def _refined(
     scene: Scene,
     config: TrainingConfig,
     device: str,
-    threads: int,
     on_progress: Callable[[Progress], None],
 ) -> RefinedPoses | None:
     """Return refined poses of the place as a whole, whose chunks share one frame; None if not asked for."""
     if not (config.refine_poses or config.refine_focal):
         return None
-    limit_threads(threads)
     reporter = Reporter(on_progress, None)
     reporter.enter(REFINE)
     images = EncodedImages(scene.frames, load_encoder(config.encoder), choose_device(device))

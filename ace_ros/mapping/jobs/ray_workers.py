@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ace_ros.compute.process import keep_memory, limit_threads
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.mapping.jobs.job import TRIES, ChunkJob, OnProgress, train_chunk
@@ -117,6 +118,8 @@ class _Board:
 def _train(job: ChunkJob, board: Any) -> tuple[bytes, str]:
     """Train a chunk on a worker; return the map file's content, or why there is none."""
     where, count = (os.getpid(), socket.gethostname()), 0
+    keep_memory()
+    limit_threads(job.threads)
 
     def on_progress(progress: Progress) -> None:
         nonlocal count
