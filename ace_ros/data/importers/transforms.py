@@ -9,6 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, inverse, slerp
 
 MAX_GAP_NS = 1_000_000_000
 
@@ -59,18 +63,18 @@ class TransformTree:
             self._edges.setdefault(parent, {})[child] = edge
             self._edges.setdefault(child, {})[parent] = edge
             self._chains.clear()
-        edge.add(stamp_ns, values)
+        edge.add(stamp_ns, torch.from_numpy(values))
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """Return T_target_source (4, 4) float64 at a time; raises NoTransform."""
-        T = np.eye(4)
+        T = torch.eye(4, dtype=torch.float64)
         for edge, downwards in self._chain(target, source):
             try:
                 step = edge.at(stamp_ns, self._max_gap_ns)
             except NoTransform as error:
                 raise NoTransform(f"{target} -> {source}: {error}") from None
-            T = T @ (step if downwards else _inverse(step))
-        return T
+            T = T @ (step if downwards else inverse(step))
+        return T.numpy()
 
     def _chain(self, target: str, source: str) -> list[tuple[_Edge, bool]]:
         """Return the edges from target to source, each with whether it leads to the child."""
@@ -102,18 +106,18 @@ class _Edge:
 
     def __init__(self, parent: str) -> None:
         self.parent = parent
-        self._static: np.ndarray | None = None
-        self._timed: dict[int, np.ndarray] = {}
+        self._static: Tensor | None = None
+        self._timed: dict[int, Tensor] = {}
         self._stamps: list[int] = []
 
-    def add(self, stamp_ns: int | None, values: np.ndarray) -> None:
+    def add(self, stamp_ns: int | None, values: Tensor) -> None:
         if stamp_ns is None:
             self._static = values
         else:
             self._timed[stamp_ns] = values
             self._stamps = []
 
-    def at(self, stamp_ns: int, max_gap_ns: int) -> np.ndarray:
+    def at(self, stamp_ns: int, max_gap_ns: int) -> Tensor:
         if self._static is not None:
             return _matrix(self._static)
         if stamp_ns in self._timed:
@@ -127,42 +131,15 @@ class _Edge:
         a, b = self._stamps[after - 1], self._stamps[after]
         if b - a > max_gap_ns:
             raise NoTransform(f"has a gap of {_seconds(b - a)} at the image")
-        return _matrix(_interpolate(self._timed[a], self._timed[b], (stamp_ns - a) / (b - a)))
+        share = (stamp_ns - a) / (b - a)
+        one, other = self._timed[a], self._timed[b]
+        place = (1 - share) * one[:3] + share * other[:3]
+        return _matrix(torch.cat([place, slerp(one[3:], other[3:], share)]))
 
 
 def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.3g} s"
 
 
-def _interpolate(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
-    """Return the values between a and b: translation on a line, rotation on the shortest arc."""
-    q_a, q_b = a[3:], b[3:]
-    cos = float(q_a @ q_b)
-    if cos < 0:  # both signs of a quaternion are the same rotation
-        q_b, cos = -q_b, -cos
-    # The chord's length gives small angles that acos would lose in rounding.
-    angle = 2 * np.arctan2(np.linalg.norm(q_a - q_b), np.linalg.norm(q_a + q_b))
-    if angle < 1e-9:
-        q = q_a
-    else:
-        q = (np.sin((1 - share) * angle) * q_a + np.sin(share * angle) * q_b) / np.sin(angle)
-    return np.concatenate([(1 - share) * a[:3] + share * b[:3], q / np.linalg.norm(q)])
-
-
-def _matrix(values: np.ndarray) -> np.ndarray:
-    x, y, z, w = values[3:]
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), values[0]],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), values[1]],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), values[2]],
-            [0.0, 0.0, 0.0, 1.0],
-        ]
-    )
-
-
-def _inverse(T: np.ndarray) -> np.ndarray:
-    result = np.eye(4)
-    result[:3, :3] = T[:3, :3].T
-    result[:3, 3] = -T[:3, :3].T @ T[:3, 3]
-    return result
+def _matrix(values: Tensor) -> Tensor:
+    return from_rotation_translation(from_quaternion(values[3:]), values[:3])
