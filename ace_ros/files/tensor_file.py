@@ -7,9 +7,7 @@ atomic, so a reader never meets half a file.
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +69,7 @@ def read_tensor_file(
 
 def read_header(path: Path, kind: str, version: int) -> dict[str, str]:
     """Return the header of a tensor file after checking its kind and version; no weights are read."""
-    header = _safetensors_metadata(path, kind)
+    header = _metadata(path, kind)
     if header.get("format") != kind:
         found = header.get("format", "a safetensors file of another program")
         raise MapError(f"{path}: expected an {kind} file, found {found}")
@@ -83,20 +81,16 @@ def read_header(path: Path, kind: str, version: int) -> dict[str, str]:
     return header
 
 
-def _safetensors_metadata(path: Path, kind: str) -> dict[str, str]:
+def _metadata(path: Path, kind: str) -> dict[str, str]:
+    """Return the strings in a safetensors file's header, none where it has none."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            prefix = file.read(8)
-            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-            if not 2 <= length <= size - 8 or size > MAX_FILE_BYTES:
-                raise MapError(f"{path}: not an {kind} file, or truncated ({size} bytes)")
-            header = json.loads(file.read(length))
+        if size > MAX_FILE_BYTES:
+            raise MapError(f"{path}: not an {kind} file ({size} bytes, at most {MAX_FILE_BYTES} are read)")
+        with safe_open(path, "pt") as opened:
+            return opened.metadata() or {}
+    except SafetensorError as error:
+        raise MapError(f"{path}: not an {kind} file, or truncated ({size} bytes): {error}") from error
     except OSError as error:
         raise MapError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise MapError(f"{path}: not an {kind} file (its header is not JSON)") from error
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if metadata is not None and not isinstance(metadata, dict):
-        raise MapError(f"{path}: not an {kind} file (its header is not a safetensors header)")
-    return metadata or {}

@@ -72,9 +72,8 @@ class SingleMap:
 
     def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
         """Return where an image was taken; only the hint's point is of use. Raises CameraError."""
-        self._relocalizer.ransac, self._relocalizer.expected = ransac, hint.point
-        found = self._relocalizer.predict(image, camera)
-        poses = self._relocalizer.solve(found)
+        found = self._relocalizer.predict(image, camera, hint.point, ransac)
+        poses = self._relocalizer.decide(found)
         reason = Reason(int(poses.reason[0]))
         return Located(
             reason, SENTENCES[reason], self.place, self.frame, found.pixels.cpu(),
@@ -94,8 +93,7 @@ class AtlasMap:
 
     def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
         """Return where an image was taken; the place of the hint is tried first. Raises CameraError."""
-        self._finder.ransac = ransac
-        found = self._finder.find(image, camera, hint)
+        found = self._finder.find(image, camera, hint, ransac)
         if not found.trials:
             return replace(NOWHERE, message=found.message)
         best, known = found.trials[0], found.reason is Reason.NONE

@@ -15,6 +15,7 @@ from ace_ros.data.camera_info import camera_of_info
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
+from ace_ros.network.input import to_grey
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import (
     covariance_of_base,
@@ -27,7 +28,7 @@ from ace_ros.nodes.conversions import (
     matrix_of_transform,
     stamp_ns,
 )
-from ace_ros.nodes.images import fill_compressed, fill_image, image_array, to_bgr, to_grey
+from ace_ros.nodes.images import fill_compressed, fill_image, image_array, to_bgr
 
 
 def vector() -> SimpleNamespace:
