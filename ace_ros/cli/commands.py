@@ -18,6 +18,7 @@ from ace_ros.errors import AceError, SceneError
 if TYPE_CHECKING:
     from ace_ros.geometry.camera import Camera
     from ace_ros.localization.relocalizer import Relocalizer
+    from ace_ros.mapping.jobs.map_job import MapJob
 
 
 # What `map --json` says of the training report.
@@ -29,14 +30,8 @@ REPORTED = (
 
 def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
-    from ace_ros.cli.progress import bar
-    from ace_ros.compute.process import limit_threads, usable_cores
-    from ace_ros.data.scene import load_scene
-    from ace_ros.mapping.jobs.messages import json_lines, print_cloud
-    from ace_ros.mapping.jobs.place import train_place
+    from ace_ros.mapping.jobs.map_job import MapJob
 
-    limit_threads(options.threads or usable_cores())
-    output = map_path(options.output)
     changes = {
         "encoder": options.encoder,
         "seed": options.seed,
@@ -48,25 +43,63 @@ def run_map(options: argparse.Namespace) -> None:
         training_preset(options.preset, options.time_budget),
         {k: v for k, v in changes.items() if v is not None},
     )
-    scene = load_scene(options.scene)
-    show = json_lines if options.progress_json else bar
+    job = MapJob(
+        str(options.scene),
+        str(options.output),
+        config,
+        options.device,
+        options.map_frame,
+        options.threads,
+        options.chunks,
+        options.ray_address,
+        options.resume,
+    )
+    result = _make_map(job, options.progress_json)
+    if options.progress_json:
+        print(json_text({"event": "result", **result}), flush=True)
+    elif options.json:
+        print(json_text(result))
+    else:
+        print(_map_in_words(result))
+
+
+def run_map_job(options: argparse.Namespace) -> None:
+    """Make the map of a MapJob; progress and result are lines of JSON."""
+    from ace_ros.mapping.jobs.map_job import MapJob
+
+    result = _make_map(MapJob.from_json(options.job), as_lines=True)
+    print(json_text({"event": "result", **result}), flush=True)
+
+
+def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
+    """Make the map of a job and return its figures; progress is shown as a bar or as lines of JSON."""
+    from ace_ros.cli.progress import bar
+    from ace_ros.compute.process import limit_threads, usable_cores
+    from ace_ros.data.scene import load_scene
+    from ace_ros.mapping.jobs.messages import json_lines, print_cloud
+    from ace_ros.mapping.jobs.place import train_place
+
+    limit_threads(job.threads or usable_cores())
+    output = map_path(Path(job.output))
+    scene = load_scene(Path(job.scene))
+    show = json_lines if as_lines else bar
     began = time.monotonic()
     with show("mapping") as on_progress:
         scene_map = train_place(
             scene,
-            config,
+            job.config,
             output,
-            options.chunks,
-            options.device,
+            job.chunks,
+            job.device,
             on_progress,
-            options.map_frame,
-            threads=options.threads,
-            ray_address=options.ray_address,
-            on_cloud=print_cloud if options.progress_json else None,
-            resume=options.resume,
+            job.map_frame,
+            threads=job.threads,
+            ray_address=job.ray_address,
+            on_cloud=print_cloud if as_lines else None,
+            resume=job.resume,
         )
     report = scene_map.training
-    result = {
+    return {
         "map": str(output),
         "map_bytes": output.stat().st_size,
         "chunks": len(scene_map.chunks),
@@ -76,12 +109,6 @@ def run_map(options: argparse.Namespace) -> None:
         **{name: report[name] for name in REPORTED},
         "grade": scene_map.validation or None,
     }
-    if options.progress_json:
-        print(json_text({"event": "result", **result}), flush=True)
-    elif options.json:
-        print(json_text(result))
-    else:
-        print(_map_in_words(result))
 
 
 def _map_in_words(result: dict[str, Any]) -> str:

@@ -133,6 +133,9 @@ def _add_map(subparsers: Any) -> None:
     parser.add_argument(
         "--progress-json", action="store_true", help="print progress and result as lines of JSON"
     )
+    parser = subparsers.add_parser("map-job")  # for programs: not in the list of commands
+    parser.set_defaults(run=commands.run_map_job, progress_json=True, verbose=False)
+    parser.add_argument("job", metavar="JSON", help="a mapping.jobs.map_job.MapJob")
 
 
 def _add_eval(subparsers: Any) -> None:
