@@ -22,23 +22,24 @@ from torch.nn import functional as F
 from ace_ros.compute.threads import in_threads
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import inverse
+from ace_ros.mapping.neighbours import (
+    NEIGHBOUR_RANKS,
+    PROBED,
+    RANK_FACTORS,
+    distances,
+    nearest_first,
+)
 
 CANDIDATES = 64  # depths, uniform in their inverse
 NEAREST = 0.7  # smallest depth, in baselines of the farthest neighbour
 FARTHEST = 50.0
-# Neighbours by rank of distance: near ones match surely, far ones tell depths apart. Where the
-# farthest is nearer than a share of the depth (a video instead of keyframes), ranks are multiplied.
-NEIGHBOUR_RANKS = (1, 2, 4, 8)
-RANK_FACTORS = (1, 4, 16, 64)
-MIN_BASELINE_SHARE = 0.12
-PROBED = 8  # images that say which factor is right
+MIN_BASELINE_SHARE = 0.12  # of the depth, for the farthest neighbour
 FINE_RANKS = (1, 2, 3, 4, 6, 8)  # of the second look
 FINE_CANDIDATES = 9  # from one coarse depth before the best one to one after it
 MIN_FINE_SIMILARITY = 0.4  # a neighbour that shows nothing like it anywhere there has no say
 MAX_TURN_DEG = 45.0  # between the viewing directions of neighbours
 MIN_SIMILARITY = 0.5  # cosine; below it a depth is a guess
 CELL_STEP = 2  # every second feature cell each way
-MIN_BASELINE_M = 1e-6
 MAX_SWEPT = 250  # images; what the others show was mostly seen by these
 RECORDED_ENOUGH = 0.9  # share of the cells; where more have recorded depth, an image is not swept
 MAX_CONTRADICTION = 1.25  # of swept and recorded depths, in the median; beyond it the sweep met nothing
@@ -179,7 +180,7 @@ class _Sweeper:
 
     def sweep(self, index: int) -> _Swept | None:
         """Return the depths of an image; None if it has no neighbours."""
-        distance = _distances(self._T, index)
+        distance = distances(self._T, index, MAX_TURN_DEG)
         neighbours = self._neighbours(distance, NEIGHBOUR_RANKS)
         if not neighbours:
             return None
@@ -189,29 +190,21 @@ class _Sweeper:
 
     def refine(self, index: int, found: _Swept) -> Tensor:
         """Return the depths (gh, gw) of an image that was swept, found more exactly."""
-        neighbours = self._neighbours(_distances(self._T, index), FINE_RANKS)
+        neighbours = self._neighbours(distances(self._T, index, MAX_TURN_DEG), FINE_RANKS)
         images = [self._image_of(j) for j in neighbours]
         return _refine(self._image_of(index), images, found, self._stride)
 
     def _neighbours(self, distance: Tensor, ranks: tuple[int, ...]) -> list[int]:
         """Return the images of some ranks by their distances (I,), the nearest first."""
-        usable = (torch.isfinite(distance) & (distance > MIN_BASELINE_M)).nonzero()[:, 0]
-        ordered: list[int] = usable[distance[usable].argsort()].tolist()
+        ordered = nearest_first(distance)
         places = {min(rank * self._factor, len(ordered)) - 1 for rank in ranks}
         return [ordered[place] for place in sorted(places)] if ordered else []
 
 
 def _source(T_map_camera: Tensor, index: int, swept: Tensor) -> int | None:
     """Return which of the swept images lends its depths to image `index`."""
-    distance = _distances(T_map_camera, index)[swept]
+    distance = distances(T_map_camera, index, MAX_TURN_DEG)[swept]
     return int(swept[distance.argmin()]) if len(swept) and torch.isfinite(distance.min()) else None
-
-
-def _distances(T_map_camera: Tensor, index: int) -> Tensor:
-    """Return the distances (I,) of all cameras from one, infinite for those that look another way."""
-    distance = (T_map_camera[:, :3, 3] - T_map_camera[index, :3, 3]).norm(dim=-1)
-    same_way = T_map_camera[:, :3, 2] @ T_map_camera[index, :3, 2] > math.cos(math.radians(MAX_TURN_DEG))
-    return torch.where(same_way, distance, torch.inf)
 
 
 def _sweep(

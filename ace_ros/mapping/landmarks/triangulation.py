@@ -14,8 +14,8 @@ from ace_ros.compute.threads import in_threads
 from ace_ros.config import TrainingConfig
 from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, Landmarks, no_landmarks, quantised
 from ace_ros.landmarks.refinement import refine_on_landmarks
-from ace_ros.mapping.depth.plane_sweep import PROBED, RANK_FACTORS
 from ace_ros.mapping.encoded_images import EncodedImages
+from ace_ros.mapping.neighbours import PROBED, RANK_FACTORS
 from ace_ros.mapping.poses.bundle import Bundle, State
 from ace_ros.mapping.poses.tracks import Tracks, find_tracks
 

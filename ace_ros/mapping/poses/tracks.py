@@ -16,13 +16,12 @@ from ace_ros.compute.precision import autocast
 from ace_ros.compute.threads import in_threads
 from ace_ros.landmarks.peaks import best_cells, peak_shift
 from ace_ros.mapping.encoded_images import EncodedImages
+from ace_ros.mapping.neighbours import NEIGHBOUR_RANKS, distances, nearest_first
 
 TRACKS = 256  # points followed from an image
 CELL_STEP = 2  # every second feature cell each way, and of these one in two, may begin a track
-NEIGHBOUR_RANKS = (1, 2, 4, 8)  # by distance, once among images of another visit and once among all
 REVISIT = 4.0  # images are of another visit if the way between them is so many times their distance
 MAX_TURN_DEG = 50.0  # between the viewing directions of neighbours
-MIN_DISTANCE_M = 1e-6
 MIN_SIMILARITY = 0.6  # cosine
 
 
@@ -91,23 +90,21 @@ def choose_neighbours(T_map_camera: Tensor, images: Tensor, rank_factor: int = 1
 
     T_map_camera (I, 4, 4) are the poses of all, in the order of the drive. Half of the neighbours
     are of another visit, where there are such: what the robot sees when it comes back is what tells
-    of drift. Ranks by distance are multiplied by `rank_factor`, where images are close together.
+    of drift; the others are of all. Ranks by distance are multiplied by `rank_factor`, where images
+    are close together.
     """
-    position, forward = T_map_camera[:, :3, 3], T_map_camera[:, :3, 2]
+    position = T_map_camera[:, :3, 3]
     steps = (position[1:] - position[:-1]).norm(dim=-1)
     way = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
     ranks = [rank * rank_factor for rank in NEIGHBOUR_RANKS]
     count = 2 * len(ranks)
     rows = []
     for i in images.tolist():
-        distance = (position - position[i]).norm(dim=-1)
-        usable = forward @ forward[i] > math.cos(math.radians(MAX_TURN_DEG))
-        usable &= distance > MIN_DISTANCE_M
-        again = usable & ((way - way[i]).abs() > REVISIT * distance)
+        distance = distances(T_map_camera, i, MAX_TURN_DEG)
+        again = torch.where((way - way[i]).abs() > REVISIT * distance, distance, torch.inf)
         row: list[int] = []
-        for group in (again, usable):
-            others = group.nonzero()[:, 0]
-            ordered = others[distance[others].argsort()][: ranks[-1] + len(row)].tolist()
+        for group in (again, distance):
+            ordered = nearest_first(group)[: ranks[-1] + len(row)]
             ordered = [j for j in ordered if j not in row]
             row += [ordered[rank - 1] for rank in ranks if rank <= len(ordered)]
         rows.append(row + [-1] * (count - len(row)))
