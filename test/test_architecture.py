@@ -25,7 +25,8 @@ LAYERS: list[set[str]] = [
     {"localization", "encoder_training", "simulation"},
     {"mapping"},
     {"atlas", "evaluation"},
-    {"cli", "nodes"},
+    {"cli"},
+    {"nodes"},
     {"__main__"},
 ]
 ROS_PACKAGES = {

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ace_ros.cli.display import display
+
 if TYPE_CHECKING:
     from ace_ros.mapping.progress import Progress
-
-PLAIN_LINE_EVERY = 0.1  # share of the work between two lines where there is no terminal
 
 
 @contextmanager
@@ -42,28 +42,6 @@ def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def _show(title: str) -> Iterator[Callable[[float, str], None]]:
-    try:
-        from rich.progress import BarColumn, Progress, TextColumn
-    except ImportError:  # rich is optional: the core needs torch, numpy, opencv, safetensors alone
-        yield _plain(title)
-        return
-    if not sys.stderr.isatty():
-        yield _plain(title)
-        return
-    from rich.console import Console
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        task = display.add_task(title, total=1.0, words="")
-        yield lambda share, words: display.update(task, completed=share, words=words)
-
-
-def _plain(title: str) -> Callable[[float, str], None]:
-    shown = [-1.0]
-
-    def update(share: float, words: str) -> None:
-        if share - shown[0] >= PLAIN_LINE_EVERY or (share >= 1.0 > shown[0]):
-            shown[0] = share
-            print(f"{title}: {100 * share:3.0f} %, {words}", file=sys.stderr, flush=True)
-
-    return update
+    with display([title], sys.stderr, transient=True) as shown:
+        shown.begin(title)
+        yield shown.update
