@@ -23,7 +23,9 @@ from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.localization.disambiguation import candidate_of, disambiguate
-from ace_ros.localization.relocalizer import BOUNDS_MARGIN_M, Correspondences, Relocalizer
+from ace_ros.localization.loaded_map import Prediction
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.localization.rules import BOUNDS_MARGIN_M
 from ace_ros.maps.global_descriptor import global_descriptor
 from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
@@ -57,7 +59,7 @@ class Trial:
 
     place: Place
     similarity: float  # of descriptors, NaN for a place that has none
-    found: Correspondences
+    found: Prediction
     poses: PoseBatch
     relocalizer: Relocalizer
 
@@ -121,7 +123,7 @@ class PlaceFinder:
     ) -> None:
         self.folder = Path(folder)
         self.index: AtlasIndex = read_index(self.folder)
-        self.ransac, self.config = ransac or RansacConfig(), config or AtlasConfig()
+        self._ransac, self.config = ransac or RansacConfig(), config or AtlasConfig()
         self.device = choose_device(device)
         encoder = encoder or load_encoder(self.index.encoder)
         if encoder.content_hash != self.index.encoder_hash:
@@ -129,18 +131,25 @@ class PlaceFinder:
                 f"the atlas {self.folder} belongs to encoder {self.index.encoder} of hash "
                 f"{self.index.encoder_hash}, the one here has {encoder.content_hash}"
             )
-        shared = _Remembering(encoder.module.to(self.device, memory_format=torch.channels_last))
-        self._encoder = replace(encoder, module=shared)
+        encoder = encoder.to(self.device)
+        self._encoder = replace(encoder, module=_Remembering(encoder.module))
         self._ready: OrderedDict[int, Relocalizer] = OrderedDict()
         self._unusable: dict[int, str] = {}
         self._look_alikes: tuple[int, np.ndarray] | None = None  # of the newest hint's place
 
-    def find(self, image: np.ndarray, camera: Camera, hint: Hint | None = None) -> Finding:
+    def find(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        hint: Hint | None = None,
+        ransac: RansacConfig | None = None,
+    ) -> Finding:
         """Return which place an image (H, W) or (H, W, 3) BGR, uint8, shows, and its pose there.
 
-        Raises CameraError when it is no image or the camera is one of another size.
+        `ransac` replaces the options that the finder was made with, for this image. Raises CameraError
+        when it is no image or the camera is one of another size.
         """
-        hint = hint or Hint()
+        hint, ransac = hint or Hint(), ransac or self._ransac
         query = global_descriptor(self._features(image, camera).flatten(1).T).cpu()
         trials: list[Trial] = []
         unusable: list[str] = []
@@ -148,15 +157,15 @@ class PlaceFinder:
             tried: list[Trial] = []
             for number in numbers:
                 try:
-                    tried.append(self._try(number, query, image, camera, hint))
+                    tried.append(self._try(number, query, image, camera, hint, ransac))
                 except MapError as error:  # the others may still be the one
                     unusable.append(str(error))
-            if not any(trial.ok for trial in tried):  # matching takes time: only if no head knows the image
-                tried = [replace(t, poses=t.relocalizer.match(t.found, t.poses)) for t in tried]
+            if not any(trial.ok for trial in tried):  # a search takes time: only if no head knows the image
+                tried = [replace(t, poses=t.relocalizer.search(t.found, t.poses)) for t in tried]
             trials += tried
             if any(trial.ok for trial in trials):
                 break
-        reason, trials = decide(trials, hint, self.ransac.ambiguous_share)
+        reason, trials = decide(trials, hint, ransac.ambiguous_share)
         return Finding(reason, trials, unusable)
 
     @property
@@ -173,7 +182,7 @@ class PlaceFinder:
             return self._ready[number]
         try:
             path = map_path(self.folder, self.index[number])
-            made = Relocalizer(SceneMap.load(path), self.ransac, str(self.device), self._encoder)
+            made = Relocalizer(SceneMap.load(path), self._ransac, str(self.device), self._encoder)
         except MapError as error:
             self._unusable[number] = str(error)
             raise
@@ -195,19 +204,20 @@ class PlaceFinder:
             features: Tensor = self._encoder.module(batch)
         return features[0]
 
-    def _try(self, number: int, query: Tensor, image: np.ndarray, camera: Camera, hint: Hint) -> Trial:
-        relocalizer = self.relocalizer(number)
-        place = self.index[number]
-        relocalizer.ransac = self.ransac
-        relocalizer.expected = hint.point if hint.map_frame == place.map_frame else None
-        found = relocalizer.predict(image, camera)
-        return Trial(
-            place,
-            self._similarity(number, query),
-            found,
-            relocalizer.solve(found, match=False),
-            relocalizer,
-        )
+    def _try(
+        self,
+        number: int,
+        query: Tensor,
+        image: np.ndarray,
+        camera: Camera,
+        hint: Hint,
+        ransac: RansacConfig,
+    ) -> Trial:
+        relocalizer, place = self.relocalizer(number), self.index[number]
+        expected = hint.point if hint.map_frame == place.map_frame else None
+        found = relocalizer.predict(image, camera, expected, ransac)
+        poses = relocalizer.decide(found, search=False)
+        return Trial(place, self._similarity(number, query), found, poses, relocalizer)
 
     def _rounds(self, query: Tensor, hint: Hint) -> Iterator[list[int]]:
         """Yield numbers of places to try, the next ones only if none before gave a pose."""

@@ -121,7 +121,8 @@ def _is_seen_alike(points: Tensor, seen_from: Tensor, position: Tensor) -> Tenso
     far, near = before.norm(dim=-1), now.norm(dim=-1)
     cosine = (before * now).sum(-1) / (far * near).clamp(min=1e-12)
     zoom = torch.maximum(far, near) / torch.minimum(far, near).clamp(min=1e-12)
-    return (cosine > math.cos(math.radians(MAX_TURN_DEG))) & (zoom < MAX_ZOOM)
+    alike: Tensor = (cosine > math.cos(math.radians(MAX_TURN_DEG))) & (zoom < MAX_ZOOM)
+    return alike
 
 
 def _peaks(cells: Tensor, wanted: Tensor, middle: Tensor, radius: int) -> tuple[Tensor, Tensor]:

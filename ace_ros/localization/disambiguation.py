@@ -33,7 +33,7 @@ class PoseCandidate:
 
 
 def candidate_of(poses: PoseBatch, points: Tensor, row: int, frame: str = "") -> PoseCandidate:
-    """Return an candidate from a row of poses and of the points (B, N, 3) that they were solved from."""
+    """Return a candidate from a row of poses and of the points (B, N, 3) that they were solved from."""
     T, inliers = poses.T_map_camera[row].cpu(), poses.inliers[row]
     ok = bool(poses.ok[row])
     seen = points[row, inliers].cpu() - T[:3, 3]

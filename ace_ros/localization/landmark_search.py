@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose of an image from landmarks alone, where the heads give none."""
+"""The pose of an image from landmarks alone, where the heads give none that they confirm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
 from ace_ros.landmarks.landmarks import Landmarks
 from ace_ros.landmarks.matching import match_landmarks
-from ace_ros.landmarks.refinement import MIN_LANDMARKS, refine_on_landmarks
+from ace_ros.landmarks.refinement import refine_on_landmarks
+from ace_ros.localization.rules import MIN_LANDMARKS, verdict
 from ace_ros.network.encoder import cell_centres
 from ace_ros.pnp import solve_pose
 
@@ -49,7 +50,7 @@ def pose_from_landmarks(
     if not bool(solved.ok[0]):
         return None
     found = refine_on_landmarks(solved.T_map_camera, landmarks, camera, cells[None], stride)
-    if not bool(found.ok[0]):
+    if not bool(verdict(found, landmarks.expected_inlier_ratio).confirmed[0]):
         return None
     agree = solved.inliers[0]
     return LandmarkPose(found.T_local_camera[0], found.covariance[0], points[agree], cell[agree])

@@ -46,7 +46,7 @@ class EncodedImages:
     def __init__(self, frames: tuple[Frame, ...], encoder: LoadedEncoder, device: torch.device) -> None:
         self.device, self.card = device, encoder.card
         self._paths = [f.image_path for f in frames]
-        self._encoder = encoder.module.to(device, memory_format=torch.channels_last)
+        self._encoder = encoder.to(device).module
         self._image = lru_cache(MAX_DECODED)(self._read_image)
         self._features = _OnceEach(self._encoded_image, MAX_ENCODED)
         self._take(frames)

@@ -17,8 +17,8 @@ from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.landmarks.landmarks import Landmarks
 from ace_ros.landmarks.matching import likeness, match_landmarks
-from ace_ros.landmarks.pose import LandmarkPose, pose_from_landmarks
-from ace_ros.localization import relocalizer
+from ace_ros.localization import decision
+from ace_ros.localization.landmark_search import LandmarkPose, pose_from_landmarks
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.maps.scene_map import Chunk, SceneMap
 from ace_ros.network.head import Head
@@ -112,13 +112,13 @@ def test_a_pose_that_landmarks_refute_is_none(trained: Trained) -> None:
     refuting = Relocalizer(scene_map, device="cpu")
     seen = refuting.predict(image, frame.camera)
     for match in (False, True):
-        found = refuting.solve(seen, match)
+        found = refuting.decide(seen, match)
         assert not found.ok.any() and int(found.reason[0]) == int(Reason.TOO_FEW_INLIERS)
         assert torch.isnan(found.T_map_camera).all() and torch.isnan(found.covariance).all()
     there = frame.T_map_camera[:3, 3]
     for metres, believed in ((0.7, True), (2.0, False)):  # from where odometry has the camera
-        refuting.expected = there + torch.tensor([metres, 0.0, 0.0])
-        assert bool(refuting.localize(image, frame.camera).ok[0]) == believed
+        expected = there + torch.tensor([metres, 0.0, 0.0])
+        assert bool(refuting.localize(image, frame.camera, expected).ok[0]) == believed
 
 
 def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trained: Trained) -> None:
@@ -141,9 +141,9 @@ def test_of_untrained_chunks_the_right_one_is_found_and_twins_are_ambiguous(trai
     both = twins.localize(image, frame.camera)
     assert not bool(both.ok[0]) and int(both.reason[0]) == int(Reason.AMBIGUOUS_PLACE)
     assert not torch.isfinite(both.T_map_camera).any()
-    twins.expected = frame.T_map_camera[:3, 3] + shift
-    expected = twins.localize(image, frame.camera)
+    expected = twins.localize(image, frame.camera, frame.T_map_camera[:3, 3] + shift)
     assert float((expected.T_map_camera[0, :3, 3] - frame.T_map_camera[:3, 3] - shift).norm()) < 0.03
+    assert not bool(twins.localize(image, frame.camera).ok[0])  # what was expected then is so no more
 
 
 def test_a_second_chunk_is_asked_only_if_it_may_be_the_right_one(
@@ -165,7 +165,7 @@ def test_a_second_chunk_is_asked_only_if_it_may_be_the_right_one(
             count.append(1)
             return pose_from_landmarks(*arguments)
 
-        monkeypatch.setattr(relocalizer, "pose_from_landmarks", counted)
+        monkeypatch.setattr(decision, "pose_from_landmarks", counted)
         place = Relocalizer(replace(trained.scene_map, chunks=chunks), device="cpu")
         found = place.localize(image, frame.camera)
         return len(count), bool(found.ok[0])

@@ -66,6 +66,16 @@ def test_mapping_images_are_localized_better_still(relocalizer: Relocalizer, tra
     assert torch.isfinite(sigma).all() and (sigma > 0).all() and float(sigma[:3].max()) < 1.0
 
 
+def test_options_that_come_with_an_image_are_for_that_image_alone(
+    relocalizer: Relocalizer, trained: Trained
+) -> None:
+    frame = load_scene(trained.scene).frames[5]
+    image, strict = read_grey(frame.image_path), RansacConfig(min_inliers=100_000)
+    poses = [relocalizer.localize(image, frame.camera, ransac=ransac) for ransac in (None, strict, None)]
+    assert [bool(p.ok[0]) for p in poses] == [True, False, True]
+    torch.testing.assert_close(poses[2].T_map_camera, poses[0].T_map_camera, atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("size", [(640, 480), (160, 120), (321, 239)])
 def test_an_image_of_another_size_gives_the_same_pose(
     relocalizer: Relocalizer, trained: Trained, size: tuple[int, int]
@@ -245,8 +255,7 @@ def known(trained: Trained) -> list[Frame]:
 
 
 def show(relocalizer: Relocalizer, frame: Frame, expected: Tensor | None = None) -> PoseBatch:
-    relocalizer.expected = expected
-    return relocalizer.localize(read_grey(frame.image_path), frame.camera)
+    return relocalizer.localize(read_grey(frame.image_path), frame.camera, expected)
 
 
 def chunk_of(found: PoseBatch) -> int:
@@ -305,9 +314,10 @@ def test_a_robot_that_was_carried_is_found_as_if_nothing_was_expected(
 def test_only_the_chunks_around_the_expected_position_are_evaluated(
     trained: Trained, known: list[Frame]
 ) -> None:
-    relocalizer = Relocalizer(place_of(trained, 3.0, 0.0, 3.0, 0.0), device="cpu")
+    ransac = RansacConfig(ambiguous_share=0.3)
+    relocalizer = Relocalizer(place_of(trained, 3.0, 0.0, 3.0, 0.0), ransac, device="cpu")
     asked: list[int] = []
-    heads = relocalizer._heads
+    heads = relocalizer._place.heads
 
     class Counting:
         def __len__(self) -> int:
@@ -317,10 +327,9 @@ def test_only_the_chunks_around_the_expected_position_are_evaluated(
             asked.extend(chunks.tolist())
             return heads(features, chunks)
 
-    relocalizer._heads = Counting()  # type: ignore[assignment]
+    relocalizer._place = replace(relocalizer._place, heads=Counting())  # type: ignore[arg-type]
     frame = load_scene(trained.scene).frames[5]  # a mapping image, of which the map is sure
     at = frame.T_map_camera[:3, 3]
-    relocalizer.ransac = RansacConfig(ambiguous_share=0.3)
     assert chunk_of(show(relocalizer, frame, at + AWAY)) == 1
     assert set(asked) == {1}
     asked.clear()

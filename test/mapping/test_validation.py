@@ -9,7 +9,7 @@ import cv2
 import pytest
 import torch
 
-from ace_ros.config import TrainingConfig, override
+from ace_ros.config import RansacConfig, TrainingConfig, override
 from ace_ros.data.scene import load_scene
 from ace_ros.geometry.metrics import normalised_squared_error
 from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
@@ -82,8 +82,7 @@ def test_the_factor_is_that_of_the_solver_whatever_the_map_says(trained: Trained
 
 
 def test_a_map_that_finds_nothing_is_validated_all_the_same(trained: Trained) -> None:
-    relocalizer = Relocalizer(trained.scene_map, device="cpu")
-    relocalizer.ransac = replace(relocalizer.ransac, min_inliers=100_000)
+    relocalizer = Relocalizer(trained.scene_map, RansacConfig(min_inliers=100_000), device="cpu")
     frames = load_scene(trained.scene).frames
     validated = validate(relocalizer, frames, held_out(len(frames), 0.2))
     assert (validated.localized, validated.verdict) == (0, "poor")

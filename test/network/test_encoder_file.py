@@ -162,3 +162,11 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
         load_encoder(tmp_path / "broken.pt")
     with pytest.raises(MapError, match="cannot be read"):
         load_encoder(tmp_path / "missing.pt")
+
+
+def test_an_encoder_that_is_wanted_elsewhere_stays_where_it_is() -> None:
+    encoder = load_encoder("lite")
+    elsewhere = encoder.to(torch.device("meta"))
+    assert {p.device.type for p in elsewhere.module.parameters()} == {"meta"}
+    assert {p.device.type for p in encoder.module.parameters()} == {"cpu"}
+    assert encoder.to(torch.device("cpu")) is encoder
