@@ -173,7 +173,7 @@ def run_localize(options: argparse.Namespace) -> None:
         image = read_grey(path)
         found = relocalizer.localize(image, camera_of(path, options.camera, image.shape))
         ok = bool(found.ok[0])
-        result = {
+        result: dict[str, Any] = {
             "image": str(path),
             "ok": ok,
             "reason": Reason(int(found.reason[0])).name.lower(),

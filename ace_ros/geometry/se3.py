@@ -104,8 +104,9 @@ def slerp(q_a: Tensor, q_b: Tensor, share: float) -> Tensor:
     sine = torch.where(small, 1.0, torch.sin(angle))
     first = torch.where(small, 1.0 - share, torch.sin((1.0 - share) * angle) / sine)
     second = torch.where(small, share, torch.sin(share * angle) / sine)
-    q = first * q_a + second * q_b
-    return q / q.norm(dim=-1, keepdim=True)
+    q: Tensor = first * q_a + second * q_b
+    unit: Tensor = q / q.norm(dim=-1, keepdim=True)
+    return unit
 
 
 def interpolate(T_a: Tensor, T_b: Tensor, share: float) -> Tensor:
