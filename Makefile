@@ -33,7 +33,7 @@ demo: setup
 	@mkdir -p out/demo && rm -f out/demo/report.json
 	@$(BIN)/python -c "import rclpy" || { echo "the demo needs ROS 2, see above"; exit 1; }
 	$(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
-	@$(BIN)/python -m ace_ros.demo_report out/demo/report.json
+	@$(BIN)/python -m ace_ros.evaluation.demo_report out/demo/report.json
 
 lint: setup
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def count(reliability: str, map_path: str) -> None:
     from ace_ros.nodes.localizer import Localizer
     from ace_ros.nodes.shutdown import until_shutdown
     from ace_ros.nodes.start import THREADS
-    from ace_ros.process import keep_memory, wait_briefly
+    from ace_ros.compute.process import keep_memory, wait_briefly
 
     latency_ms: dict[int, float] = {}
 

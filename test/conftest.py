@@ -10,11 +10,11 @@ import pytest
 import torch
 from wall_scene import write_wall_scene
 
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.process import limit_threads
-from ace_ros.training.progress import Progress
-from ace_ros.training.trainer import train_map
+from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.progress import Progress
 from support import SMALL, Trained
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ace_ros.cli import build_parser
+from ace_ros.cli.parser import build_parser
 from ace_ros.data.scene import load_scene
 from support import Trained
 

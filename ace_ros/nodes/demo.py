@@ -19,13 +19,14 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
 
-from ace_ros import demo_report
-from ace_ros.data.simulated_furniture import outlines
-from ace_ros.demo_report import DemoRun
-from ace_ros.network.precision import choose_device
+from ace_ros.cli.display import Display
+from ace_ros.compute.precision import choose_device
+from ace_ros.evaluation import demo_report
+from ace_ros.evaluation.demo_report import DemoRun
 from ace_ros.nodes.clouds import cloud_points
 from ace_ros.nodes.demo_client import Demo
-from ace_ros.nodes.demo_display import Display, display
+from ace_ros.nodes.demo_display import display
+from ace_ros.simulation.furniture import outlines
 from ace_ros.srv import LoadMap, Train
 
 PHASES = ("start", "drive and record", "train the map", "carried away, find itself", "report")

@@ -99,11 +99,6 @@ def _plain(message: Any, depth: int, channels: int) -> Image:
     return plain
 
 
-def to_grey(pixels: np.ndarray) -> np.ndarray:
-    """Return grey (H, W) of grey (H, W) or BGR (H, W, 3) pixels."""
-    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-
-
 def to_bgr(pixels: np.ndarray) -> np.ndarray:
     """Return BGR (H, W, 3), in memory of its own, of grey (H, W) or BGR (H, W, 3) pixels."""
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels.copy()

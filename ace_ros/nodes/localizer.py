@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 from torch import Tensor
 
 from ace_ros.atlas.finder import Hint
+from ace_ros.compute.process import limit_threads
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
@@ -32,7 +33,6 @@ from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
 from ace_ros.pnp import Reason
-from ace_ros.process import limit_threads
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus

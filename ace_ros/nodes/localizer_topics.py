@@ -12,13 +12,13 @@ from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 from torch import Tensor
 
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.nodes.clouds import cloud_message
 from ace_ros.nodes.conversions import fill_covariance, fill_pose, fill_transform
 from ace_ros.nodes.debug_image import draw_cells
 from ace_ros.nodes.images import image_message, to_bgr
 from ace_ros.nodes.map_loading import Located
 from ace_ros.nodes.publishing import LATCHED, publish, send
-from ace_ros.scene_map import SceneMap
 
 
 class LocalizerTopics:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
+from ace_ros.mapping.jobs.messages import decode_cloud
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource
@@ -32,7 +33,6 @@ from ace_ros.nodes.storage import Storage, count_frames
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.trainer_process import TrainerProcess, map_command
 from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
-from ace_ros.progress import decode_cloud
 from ace_ros.srv import Train
 
 STATUS_PERIOD_S = 0.5

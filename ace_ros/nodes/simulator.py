@@ -25,7 +25,12 @@ from std_srvs.srv import Trigger
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from ace_ros.config import CheckedConfig, option
-from ace_ros.data.simulated_drive import (
+from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
+from ace_ros.nodes.images import image_message
+from ace_ros.nodes.listeners import Listeners, nobody_hears
+from ace_ros.nodes.parameters import Parameters
+from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, send
+from ace_ros.simulation.drive import (
     DriftingOdometry,
     Pose2,
     T_base_camera,
@@ -36,12 +41,7 @@ from ace_ros.data.simulated_drive import (
     mapping_tour,
     second_tour,
 )
-from ace_ros.data.simulated_room import SimulatedRoom, photograph
-from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
-from ace_ros.nodes.images import image_message
-from ace_ros.nodes.listeners import Listeners, nobody_hears
-from ace_ros.nodes.parameters import Parameters
-from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, send
+from ace_ros.simulation.room import SimulatedRoom, photograph
 
 WORLD_FRAME = "world"
 POLL_S = 0.05

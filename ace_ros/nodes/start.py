@@ -7,9 +7,9 @@ import importlib
 import sys
 from typing import Any
 
+from ace_ros.compute.process import keep_memory, wait_briefly
 from ace_ros.errors import AceError
 from ace_ros.nodes.surroundings import begin_ros, explain_import
-from ace_ros.process import keep_memory, wait_briefly
 
 NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player", "simulator": "Simulator"}
 THREADS = 4

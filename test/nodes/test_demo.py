@@ -27,11 +27,11 @@ from std_msgs.msg import Float32
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
-from ace_ros import demo_report
 from ace_ros.data.camera_info import camera_of_info
-from ace_ros.data.simulated_drive import mapping_tour, second_tour
+from ace_ros.evaluation import demo_report
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.images import image_array
+from ace_ros.simulation.drive import mapping_tour, second_tour
 
 MANY = QoSProfile(depth=200)
 SENSOR = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -19,10 +19,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
-from ace_ros.cli import build_parser
+from ace_ros.cli.parser import build_parser
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.se3 import from_rotation_translation, inverse
+from ace_ros.mapping.jobs.map_job import MapJob
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.clouds import cloud_message
 from ace_ros.nodes.conversions import fill_stamp
@@ -168,4 +169,5 @@ def test_both_topics_are_refused(graph: Graph, start_node: Any, tmp_path: Path) 
 def test_maps_are_trained_from_depth_only_where_the_parameter_says_so(use_depth: bool) -> None:
     command = map_command(MapperConfig(use_depth=use_depth), "scene", "map.safetensors", "fast", 5.0)
     assert command[1:3] == ["-m", "ace_ros"]
-    assert build_parser().parse_args(command[3:]).use_depth is use_depth
+    job = MapJob.from_json(build_parser().parse_args(command[3:]).job)
+    assert job.config.use_depth is use_depth
