@@ -17,7 +17,8 @@ from std_msgs.msg import Header
 
 from ace_ros.data.image_decoding import ENCODINGS, decode_compressed, decode_image
 from ace_ros.errors import CameraError
-from ace_ros.nodes.images import compressed_message, image_array, image_message, to_bgr, to_grey
+from ace_ros.network.input import to_grey
+from ace_ros.nodes.images import compressed_message, image_array, image_message, to_bgr
 
 
 def picture(height: int = 24, width: int = 32) -> np.ndarray:
