@@ -14,6 +14,8 @@ from rclpy.task import Future
 from .graph import POLL_S, absolute, cli_node, wait_for
 from .messages import get_interface, to_yaml
 
+LONGEST = 128  # characters of a text and elements of an array that are printed
+
 
 class Echo:
     """A subscription whose profile follows the publishers, which become known one after the other."""
@@ -95,4 +97,4 @@ def _format(value: Any, args: argparse.Namespace) -> str:
     """Return a message as YAML, anything else as Python prints it."""
     if not hasattr(value, "get_fields_and_field_types"):
         return f"{value}\n"
-    return to_yaml(value, None if args.full_length else args.truncate_length, not args.no_arr)
+    return to_yaml(value, None if args.full_length else LONGEST)
