@@ -21,11 +21,6 @@ class CvBridge:
         names = {name: depth for depth, name in DEPTHS.items()}
         return f"{names[dtype.name]}C{n_channels}"
 
-    def encoding_to_cvtype2(self, encoding: str) -> int:
-        """Return OpenCV's number of an encoding's pixel type: cv2.CV_8UC3 for "bgr8"."""
-        known = parse(encoding)
-        return cv2.CV_MAKETYPE(getattr(cv2, f"CV_{known.depth}"), known.channels)
-
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
         """Return the numpy type and the number of channels of an encoding: ("uint8", 3) for "bgr8"."""
         known = parse(encoding)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coordinate frames: who stands where at what time."""
+"""Coordinate frames over time: where each is in the others."""
 
+from .broadcasters import StaticTransformBroadcaster as StaticTransformBroadcaster
+from .broadcasters import TransformBroadcaster as TransformBroadcaster
 from .buffer import Buffer as Buffer
-from .static_transform_broadcaster import StaticTransformBroadcaster as StaticTransformBroadcaster
-from .transform_broadcaster import TransformBroadcaster as TransformBroadcaster
 from .transform_listener import TransformListener as TransformListener
 from .tree import ConnectivityException as ConnectivityException
 from .tree import ExtrapolationException as ExtrapolationException

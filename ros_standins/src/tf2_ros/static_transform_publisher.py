@@ -11,8 +11,8 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
 
+from .broadcasters import StaticTransformBroadcaster
 from .rigid import Quaternion, from_euler, normalize
-from .static_transform_broadcaster import StaticTransformBroadcaster
 
 
 def main() -> int:
