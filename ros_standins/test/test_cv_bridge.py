@@ -121,7 +121,7 @@ REFUSED = {
     "Unsupported conversion from [bayer_rggb8] to [rgba8]": ("bayer_rggb8", "rgba8"),
     "Unsupported conversion from [bayer_rggb8] to [bayer_bggr16]": ("bayer_rggb8", "bayer_bggr16"),
     "Unsupported conversion from [rgb8] to [yuv422]": ("rgb8", "yuv422"),
-    "[8UC3] says nothing about colour, so it cannot become [bgr8]": ("8UC3", "bgr8"),
+    "[8UC3] does not name its colours, so it cannot be converted to [bgr8]": ("8UC3", "bgr8"),
     "[rgb8] has 3 channels, [8UC1] has 1": ("rgb8", "8UC1"),
 }
 

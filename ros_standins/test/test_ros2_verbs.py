@@ -145,6 +145,7 @@ def test_messages_are_published(env: dict[str, str], command: Command, subject: 
         pub.wait_for("publishing #3: std_msgs.msg.String(data='again')\n")
     refused = command("topic", "pub", "/demo/heard", "std_msgs/msg/Nope", status=1)
     assert refused == "The passed message type 'std_msgs/msg/Nope' is invalid\n"
+    assert "Invalid topic name" in command("topic", "pub", "/a b", "std_msgs/msg/String", status=1)
 
 
 def test_services_are_listed_and_called(command: Command) -> None:
@@ -193,6 +194,7 @@ def test_parameters_are_listed_read_and_set(command: Command) -> None:
         "    Min value: 0.0\n    Max value: 10.0\n"
     )
     assert "    Read only: true\n" in command("param", "describe", subject, "label")
+    assert command("param", "describe", subject, "nope", status=1) == "Parameter not set\n"
 
 
 def test_packages_are_found_and_what_is_not_there_is_named(env: dict[str, str]) -> None:

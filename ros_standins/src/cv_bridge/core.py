@@ -59,7 +59,8 @@ class CvBridge:
     ) -> Image:
         """Return the message of an image; "passthrough" names its pixel type, such as 8UC3.
 
-        Raises CvBridgeError where the pixels do not fit the encoding, TypeError for anything but an array.
+        Raises CvBridgeError where the pixels do not fit the encoding, TypeError for anything but an
+        array, KeyError for an array of a type that OpenCV has not.
         """
         _require_array(cvim)
         channels = cvim.shape[2] if cvim.ndim > 2 else 1

@@ -45,7 +45,7 @@ class ExecuteProcess(Action):
         self.additional_env = dict(additional_env or {})
         self.output = output
         self.on_exit = on_exit
-        self._name: str | None = None
+        self._process_name: str | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._stopping: asyncio.Event | None = None
         self._unfinished_line = dict.fromkeys(_SOURCES, b"")
@@ -62,8 +62,8 @@ class ExecuteProcess(Action):
 
     def execute(self, context: LaunchContext) -> None:
         """Start the program; what follows happens in the background."""
-        if self._name is not None:
-            raise RuntimeError(f"ExecuteProcess action '{self.cmd}': executed more than once")
+        if self._process_name is not None:
+            raise RuntimeError(f"process[{self._process_name}] was started before: an action runs once")
         if context.is_shutdown:
             return
         self._prepare(context)
@@ -77,8 +77,8 @@ class ExecuteProcess(Action):
         """Evaluate everything now: scopes may be gone when the program starts."""
         name, self._command = self.expand_command(context)
         context.process_count += 1
-        self._name = f"{name}-{context.process_count}"
-        self._log = logging.get_logger(self._name)
+        self._process_name = f"{name}-{context.process_count}"
+        self._log = logging.get_logger(self._process_name)
         self._environment = dict(context.environment)
         for key, value in self.additional_env.items():
             self._environment[perform_text(context, key)] = perform_text(context, value)
@@ -95,7 +95,7 @@ class ExecuteProcess(Action):
             self._transport = transport
             pid = transport.get_pid()
             self._log.info(f"process started with pid [{pid}]")
-            context.emit_event_sync(ProcessStarted(action=self, process_name=self._name, pid=pid))
+            context.emit_event_sync(ProcessStarted(action=self, process_name=self._process_name, pid=pid))
 
         try:
             _, protocol = await context.asyncio_loop.subprocess_exec(
@@ -120,7 +120,8 @@ class ExecuteProcess(Action):
             self._log.info(f"process has finished cleanly [pid {pid}]")
         else:
             self._log.error(f"process has died [pid {pid}, exit code {code}, cmd '{command}'].")
-        context.emit_event_sync(ProcessExited(action=self, process_name=self._name, pid=pid, returncode=code))
+        end = ProcessExited(action=self, process_name=self._process_name, pid=pid, returncode=code)
+        context.emit_event_sync(end)
 
     async def _end(self, protocol: _Protocol) -> None:
         """Wait for the program's end; once the launch ends, press for it."""
@@ -134,8 +135,8 @@ class ExecuteProcess(Action):
             await asyncio.wait([protocol.exited], timeout=seconds)
             if not protocol.exited.done():
                 self._log.error(
-                    f"process[{self._name}] failed to terminate '{seconds:g}' seconds after receiving "
-                    f"'{sent}', escalating to '{following}'"
+                    f"process[{self._process_name}] failed to terminate '{seconds:g}' seconds "
+                    f"after receiving '{sent}', escalating to '{following}'"
                 )
                 self._send_signal(signal.Signals[following])
         await protocol.exited
@@ -143,7 +144,7 @@ class ExecuteProcess(Action):
 
     def _send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the program and say so; SIGKILL goes to what it started, too."""
-        self._log.info(f"sending signal '{number.name}' to process[{self._name}]")
+        self._log.info(f"sending signal '{number.name}' to process[{self._process_name}]")
         with contextlib.suppress(ProcessLookupError):
             if number == signal.SIGKILL:
                 os.killpg(self._transport.get_pid(), number)
@@ -154,7 +155,7 @@ class ExecuteProcess(Action):
         """Show the lines that are complete."""
         *lines, self._unfinished_line[fd] = (self._unfinished_line[fd] + data).split(b"\n")
         for line in lines:
-            text = f"[{self._name}] {line.decode(errors='replace')}"
+            text = f"[{self._process_name}] {line.decode(errors='replace')}"
             if "screen" in self._targets[_SOURCES[fd]]:
                 logging.print_line(text)
             if "log" in self._targets[_SOURCES[fd]]:

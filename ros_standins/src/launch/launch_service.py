@@ -104,7 +104,7 @@ class LaunchService:
                 self._fail(error)
 
     def _handle(self, event: Event) -> None:
-        """Let every matching handler react to an event."""
+        """Let every matching handler react to an event; of the shutdowns, only the first is one."""
         if isinstance(event, Shutdown):
             if self._context.is_shutdown:
                 return

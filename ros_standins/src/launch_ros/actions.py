@@ -45,7 +45,7 @@ class Node(ExecuteProcess):
             raise TypeError(f"Node expected a list of 'parameters', got {parameters!r}")
         self._package = package
         self._executable = executable
-        self._name_of_node = name
+        self._name = name
         self._namespace = namespace
         self._parameters = list(parameters or [])
         self._remappings = list(remappings or [])
@@ -57,8 +57,8 @@ class Node(ExecuteProcess):
         program = find_executable(perform_text(context, self._package), executable)
         command = [program, *(perform_text(context, part) for part in self._arguments), "--ros-args"]
         name = namespace = None
-        if self._name_of_node is not None:
-            name = perform_text(context, self._name_of_node)
+        if self._name is not None:
+            name = perform_text(context, self._name)
             command += ["-r", f"__node:={name}"]
         if self._namespace is not None:
             namespace = "/" + perform_text(context, self._namespace).strip("/")

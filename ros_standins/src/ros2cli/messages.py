@@ -36,7 +36,7 @@ def from_yaml(message_type: type, text: str | None) -> Any:
     try:
         values = yaml.safe_load(text or "{}")
     except yaml.YAMLError as error:
-        raise RuntimeError(f"The passed value is no YAML: {error}") from None
+        raise RuntimeError(f"The passed value is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise RuntimeError("The passed value needs to be a dictionary in YAML format")
     try:
