@@ -7,10 +7,9 @@ import array
 
 import cv2
 import numpy as np
+from cv_bridge.encodings import DEPTHS, CvBridgeError, convert, parse
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-
-from .encodings import DEPTHS, CvBridgeError, convert, parse
 
 
 class CvBridge:

@@ -12,9 +12,8 @@ from rcl_interfaces.msg import Parameter, ParameterDescriptor
 from rclpy.parameter import Parameter as Types
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-
-from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
+from ros2cli.cli import add_verbs
+from ros2cli.graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

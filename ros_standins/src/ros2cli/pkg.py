@@ -7,8 +7,7 @@ import argparse
 import os
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-
-from .cli import add_verbs
+from ros2cli.cli import add_verbs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,10 @@ from itertools import pairwise
 import rclpy
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
-
-from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, print_names, settle, wait_for
-from .messages import from_yaml, get_interface
-from .topic_echo import echo, make_qos, message_class
+from ros2cli.cli import add_verbs
+from ros2cli.graph import absolute, add_spin_time, cli_node, print_names, settle, wait_for
+from ros2cli.messages import from_yaml, get_interface
+from ros2cli.topic_echo import echo, make_qos, message_class
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,8 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-
-from .graph import POLL_S, absolute, cli_node, wait_for
-from .messages import get_interface, to_yaml
+from ros2cli.graph import POLL_S, absolute, cli_node, wait_for
+from ros2cli.messages import get_interface, to_yaml
 
 LONGEST = 128  # characters of a text and elements of an array that are printed
 

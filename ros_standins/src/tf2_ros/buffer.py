@@ -12,9 +12,8 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
 from rclpy.time import Time
-
-from .rigid import Rigid, normalize
-from .tree import Link, TransformException, Tree
+from tf2_ros.rigid import Rigid, normalize
+from tf2_ros.tree import Link, TransformException, Tree
 
 NO_WAIT = Duration()
 
