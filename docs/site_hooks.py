@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mkdocs does besides: pages made from the code, and README and CONTRIBUTING as pages of the site."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(DOCS))
+
+import generate
+
+# Files at the root of the repository that are pages of the site.
+ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)([^)#\s]+)(#[^)]*)?\)")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that are not files below docs/."""
+    from mkdocs.structure.files import File
+
+    own = {name: (ROOT / source).read_text() for source, name in ROOT_PAGES.items()}
+    texts = {**generate.pages(), **{name: moved_to_docs(text) for name, text in own.items()}}
+    for name, text in texts.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def moved_to_docs(text: str) -> str:
+    """Return a page of the root with links as they are seen from docs/; files outside of it become their names."""
+
+    def link(found: re.Match[str]) -> str:
+        words, target, anchor = found[1], found[2], found[3] or ""
+        if target in ROOT_PAGES:
+            return f"[{words}]({ROOT_PAGES[target]}{anchor})"
+        if target.startswith("docs/"):
+            return f"[{words}]({target.removeprefix('docs/')}{anchor})"
+        return words if words.startswith("`") else f"{words} (`{target}`)"
+
+    return LINK.sub(link, text.replace("](docs/images/", "](images/"))
