@@ -16,7 +16,40 @@ import generate
 
 # Files at the root of the repository that are pages of the site.
 ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
+# Pages that are being written; until a file is there, the site has neither a place in the navigation nor links for it.
+COMING = ("install.md", "interoperability.md", "images_do_not_arrive.md")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)([^)#\s]+)(#[^)]*)?\)")
+
+
+def coming() -> set[str]:
+    """Return the pages of COMING that are not there yet."""
+    return {name for name in COMING if not (DOCS / name).exists()}
+
+
+def on_config(config: Any) -> Any:
+    """Leave pages that are not there yet out of the navigation."""
+    config.nav = _without(config.nav, coming())
+    return config
+
+
+def _without(nav: list[Any], names: set[str]) -> list[Any]:
+    kept = []
+    for entry in nav:
+        ((title, below),) = entry.items()
+        if isinstance(below, list):
+            kept.append({title: _without(below, names)})
+        elif below not in names:
+            kept.append(entry)
+    return kept
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Turn links to pages that are not there yet into their words."""
+
+    def link(found: re.Match[str]) -> str:
+        return found[1] if Path(found[2]).name in coming() else found[0]
+
+    return LINK.sub(link, markdown)
 
 
 def on_files(files: Any, config: Any) -> Any:
