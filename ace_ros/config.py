@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options as frozen dataclasses that carry default, unit, limits and help of each; those of the core stand here.
+"""Options as frozen dataclasses that carry default, unit, limits and help; those of the core stand here.
 
 The options of the nodes are in `ace_ros.nodes.options`, those of the simulator and of the encoder's training
-beside their code. ROS parameters, the flags of `ace_ros import-bag` and the tables in the documentation are made
-from these dataclasses, and config/*.yaml is tested equal to them.
+beside their code. ROS parameters, the flags of `ace_ros import-bag` and the tables in the documentation are
+made from these dataclasses; config/*.yaml is tested equal to them.
 """
 
 from __future__ import annotations

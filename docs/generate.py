@@ -18,15 +18,16 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import python_reference
 
 from ace_ros.cli.parser import build_parser
 from ace_ros.config import PRESETS, TrainingConfig
 from ace_ros.nodes import options as node_options
 
-import python_reference
-
+ROOT = Path(__file__).resolve().parent.parent
 # The nodes that users start, in the order of the page. Which options a node has is read from its source.
 NODES = ("mapper", "localizer", "player")
 INTERFACE_FOLDERS = ("msg", "srv", "action")
@@ -49,8 +50,8 @@ def parameters_page() -> str:
     """Return the page of ROS parameters, launch arguments and training options."""
     parts = [
         "# Parameters\n",
-        "These tables are made from the code. `ros2 param describe` prints the same texts. *Live* parameters can "
-        "be changed while the node runs; the others are read when it starts.\n",
+        "These tables are made from the code. `ros2 param describe` prints the same texts. *Live* parameters "
+        "can be changed while the node runs; the others are read when it starts.\n",
     ]
     for node in NODES:
         parts.append(f"## {node}\n")
@@ -58,7 +59,8 @@ def parameters_page() -> str:
             parts += [f"{one_line(kind.__doc__)}\n", options_table(kind, live=True)]
     parts.append("## Launch files\n")
     parts += [launch_table(path) for path in sorted((ROOT / "launch").glob("*.launch.py"))]
-    parts += ["## Training\n", f"{one_line(TrainingConfig.__doc__)}\n", options_table(TrainingConfig, live=False)]
+    parts += ["## Training\n", one_line(TrainingConfig.__doc__), "\n"]
+    parts.append(options_table(TrainingConfig, live=False))
     parts += ["### Presets\n", "What a preset sets; everything else keeps its default.\n", presets_table()]
     return "\n".join(parts)
 
@@ -131,7 +133,8 @@ def launch_arguments(path: Path) -> Iterator[tuple[str, str, str]]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument":
             given = {k.arg: k.value for k in node.keywords}
             if node.args and isinstance(node.args[0], ast.Constant):
-                yield node.args[0].value, _default(given["default_value"]), ast.literal_eval(given["description"])
+                description = ast.literal_eval(given["description"])
+                yield node.args[0].value, _default(given["default_value"]), description
 
 
 def _default(node: ast.expr) -> str:
@@ -200,9 +203,9 @@ def command_line_page() -> str:
     """Return the page of the command `ace_ros`, from its parser."""
     parts = [
         "# Command line\n",
-        "This page is made from the parser; `ace_ros COMMAND --help` prints the same. `python -m ace_ros` is the "
-        "same program. Exit codes: 0 done, 1 interrupted, 2 an error that you can correct (one sentence on "
-        "standard error).\n",
+        "This page is made from the parser; `ace_ros COMMAND --help` prints the same. `python -m ace_ros` is "
+        "the same program. Exit codes: 0 done, 1 interrupted, 2 an error that you can correct (one sentence "
+        "on standard error).\n",
     ]
     for name, help_text, parser in commands(build_parser()):
         parts += [f"## ace_ros {name}\n", f"{help_text}\n", f"```text\n{_usage(parser)}\n```\n"]
@@ -244,9 +247,9 @@ def _argument_row(action: argparse.Action) -> list[str] | None:
         return None
     flags = ", ".join(action.option_strings) or _argument_name(action)
     choices = ", ".join(f"`{c}`" for c in action.choices or ())
-    default = "" if action.default in (None, argparse.SUPPRESS) or not action.option_strings else action.default
+    has_default = action.option_strings and action.default not in (None, argparse.SUPPRESS, "")
     text = re.sub(r" \(default: [^)]*\)$", "", (action.help or "") % vars(action) if action.help else "")
-    return [f"`{flags}`", f"`{value(default)}`" if default != "" else "", text or choices]
+    return [f"`{flags}`", f"`{value(action.default)}`" if has_default else "", text or choices]
 
 
 # Text
@@ -279,7 +282,7 @@ def one_line(docstring: str | None) -> str:
 
 def main() -> None:
     """Write all pages below a folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="Write the reference pages, to look at.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     for name, text in pages().items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the page of the Python interface: examples, then signatures and docstrings of the modules that users call."""
+"""Make the page of the Python interface: examples, then signatures and docstrings of what users call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def signature(node: Any) -> str:
     """Return a function or class with its docstring, fields and public methods, without any code."""
     if isinstance(node, FUNCTIONS):
         return ast.unparse(_without_code(node))
-    body = [_without_code(part) if isinstance(part, FUNCTIONS) else part for part in node.body if _is_shown(part)]
+    shown = [part for part in node.body if _is_shown(part)]
+    body = [_without_code(part) if isinstance(part, FUNCTIONS) else part for part in shown]
     return ast.unparse(_with_body(node, body))
 
 

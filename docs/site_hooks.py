@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent
-ROOT = DOCS.parent
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import generate
 
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 # Files at the root of the repository that are pages of the site.
 ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
-# Pages that are being written; until a file is there, the site has neither a place in the navigation nor links for it.
+# Pages that are being written. Until its file is there, a page has no place in the navigation and no links.
 COMING = ("install.md", "interoperability.md", "images_do_not_arrive.md")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)([^)#\s]+)(#[^)]*)?\)")
 
@@ -43,11 +44,20 @@ def _without(nav: list[Any], names: set[str]) -> list[Any]:
     return kept
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Turn links to pages that are not there yet into their words."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Correct links that lead out of docs/; of those to pages that are not there yet keep the words."""
+    here = (DOCS / page.file.src_uri).parent
 
     def link(found: re.Match[str]) -> str:
-        return found[1] if Path(found[2]).name in coming() else found[0]
+        words, target, anchor = found[1], Path(os.path.normpath(here / found[2])), found[3] or ""
+        if target.name in coming():
+            return words
+        if target.is_relative_to(DOCS) or not target.is_relative_to(ROOT):
+            return found[0]
+        name = str(target.relative_to(ROOT))
+        if name in ROOT_PAGES:
+            return f"[{words}]({os.path.relpath(DOCS / ROOT_PAGES[name], here)}{anchor})"
+        return words_for(words, name)
 
     return LINK.sub(link, markdown)
 
@@ -64,7 +74,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def moved_to_docs(text: str) -> str:
-    """Return a page of the root with links as they are seen from docs/; files outside of it become their names."""
+    """Return a page of the root with links as seen from docs/; files outside of it become their names."""
 
     def link(found: re.Match[str]) -> str:
         words, target, anchor = found[1], found[2], found[3] or ""
@@ -72,6 +82,11 @@ def moved_to_docs(text: str) -> str:
             return f"[{words}]({ROOT_PAGES[target]}{anchor})"
         if target.startswith("docs/"):
             return f"[{words}]({target.removeprefix('docs/')}{anchor})"
-        return words if words.startswith("`") else f"{words} (`{target}`)"
+        return words_for(words, target)
 
     return LINK.sub(link, text.replace("](docs/images/", "](images/"))
+
+
+def words_for(words: str, path: str) -> str:
+    """Return what stands in the place of a link to a file that is not on the site."""
+    return words if path.endswith(words.strip("`")) else f"{words} (`{path}`)"

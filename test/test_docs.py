@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,20 +15,23 @@ import pytest
 from ace_ros.config import CheckedConfig
 from ace_ros.nodes import options
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "docs"))
 
 import generate
 import site_hooks
 
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 GENERATED = generate.pages()
-HOOKED = {name: site_hooks.moved_to_docs((ROOT / source).read_text()) for source, name in site_hooks.ROOT_PAGES.items()}
+HOOKED = {
+    name: site_hooks.moved_to_docs((ROOT / source).read_text())
+    for source, name in site_hooks.ROOT_PAGES.items()
+}
 WRITTEN = {str(path.relative_to(DOCS)): path.read_text() for path in sorted(DOCS.rglob("*.md"))}
 PAGES = {**WRITTEN, **HOOKED, **GENERATED}
 NODE_OPTIONS = [getattr(options, name) for name in options.__all__]
-# Files of the repository are named in backticks by their path from its root, alone or as part of a command.
-PATH = re.compile(r"(?<![\w/])((?:ace_ros|bench|config|docs|launch|test|msg|srv)/[\w./-]*\w)")
+# Files of the repository are named by their path from its root; `ace_ros/srv/Train` is a name of ROS.
+PATH = re.compile(r"(?<![\w/])(?!ace_ros/(?:msg/|srv/|action/|[A-Z]))((?:ace_ros|bench|config|docs|launch|test|msg|srv)/[\w./-]*\w)")
 
 
 def constants(definition: str, prefix: str = "") -> list[str]:
@@ -88,9 +92,8 @@ def test_troubleshooting_has_every_reason() -> None:
 
 
 def test_troubleshooting_has_every_count_of_images() -> None:
-    counts = re.findall(
-        r"^uint32 (skipped_\w+|dropped_\w+|without_\w+)", (ROOT / "msg/MappingStatus.msg").read_text(), re.MULTILINE
-    )
+    definition = (ROOT / "msg/MappingStatus.msg").read_text()
+    counts = re.findall(r"^uint32 (skipped_\w+|dropped_\w+|without_\w+)", definition, re.MULTILINE)
     assert len(counts) >= 8
     assert first_column(section("troubleshooting.md", "Why the mapper drops images")) == set(counts)
 
@@ -119,8 +122,6 @@ def node_sources(name: str) -> Iterator[Path]:
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     for span in re.findall(r"`([^`\n]+)`|^\$? ?(python .*|ace_ros .*)$", PAGES[page], re.MULTILINE):
         for path in PATH.findall(" ".join(span)):
-            if path.startswith(("ace_ros/msg/", "ace_ros/srv/", "ace_ros/action/")) or path.split("/")[1][0].isupper():
-                continue  # names of ROS interfaces
             assert (ROOT / path).exists() or list(ROOT.glob(path)), f"{page}: {path}"
 
 
@@ -128,7 +129,7 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
 def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
     for target, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(?:#([^)\s]+))?\)", PAGES[page]):
         found = (DOCS / page).parent.joinpath(target).resolve() if target else DOCS / page
-        name = str(found.relative_to(DOCS))
+        name = site_hooks.ROOT_PAGES.get(os.path.relpath(found, ROOT), os.path.relpath(found, DOCS))
         if name in site_hooks.coming():
             continue
         assert name in PAGES or found.is_file(), f"{page}: {target}"
