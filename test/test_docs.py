@@ -31,7 +31,10 @@ WRITTEN = {str(path.relative_to(DOCS)): path.read_text() for path in sorted(DOCS
 PAGES = {**WRITTEN, **HOOKED, **GENERATED}
 NODE_OPTIONS = [getattr(options, name) for name in options.__all__]
 # Files of the repository are named by their path from its root; `ace_ros/srv/Train` is a name of ROS.
-PATH = re.compile(r"(?<![\w/])(?!ace_ros/(?:msg/|srv/|action/|[A-Z]))((?:ace_ros|bench|config|docs|launch|test|msg|srv)/[\w./-]*\w)")
+PATH = re.compile(
+    r"(?<![\w/])(?!ace_ros/(?:msg/|srv/|action/|[A-Z]))"
+    r"((?:ace_ros|bench|config|docs|launch|test|msg|srv)/[\w./-]*\w)"
+)
 
 
 def constants(definition: str, prefix: str = "") -> list[str]:
