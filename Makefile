@@ -8,13 +8,12 @@ ifdef ROS_DISTRO
 $(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (see README.md, "With ROS 2"), or use a shell without it)
 endif
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test lint clean
 help:
 	@echo "make setup   create $(VENV) and install everything into it"
 	@echo "make demo    a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test    static checks and all tests"
-	@echo "make docs    the documentation as a site, links checked: site/index.html"
-	@echo "make clean   remove $(VENV), out and site"
+	@echo "make clean   remove $(VENV) and out"
 
 setup: $(INSTALLED)
 
@@ -35,14 +34,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: $(INSTALLED)
-	@$(BIN)/python -c "import material" 2>/dev/null || \
-	  $(BIN)/python -m pip install --quiet -c constraints.txt --config-settings editable_mode=compat -e '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-
 test: lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 	cd embedded_ros && $(CURDIR)/$(BIN)/python -m pytest
 
 clean:
-	rm -rf $(VENV) out site
+	rm -rf $(VENV) out

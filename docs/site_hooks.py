@@ -59,7 +59,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"[{words}]({os.path.relpath(DOCS / ROOT_PAGES[name], here)}{anchor})"
         return words_for(words, name)
 
-    return LINK.sub(link, markdown)
+    return indented(LINK.sub(link, markdown))
+
+
+def indented(markdown: str) -> str:
+    """Return a page with numbered lists continued by four spaces, as this Markdown needs them, not by three."""
+    lines, fenced = [], False
+    for line in markdown.splitlines():
+        fenced ^= line.startswith("```")
+        lines.append(line if fenced or not line.startswith("   ") else f" {line}")
+    return "\n".join(lines)
 
 
 def on_files(files: Any, config: Any) -> Any:
