@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from wall_scene import write_wall_scene
 
 from ace_ros.cli.parser import build_parser
 from ace_ros.data.scene import load_scene
@@ -46,7 +47,7 @@ def shell_lines(program: str) -> list[str]:
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if blocks("python", text)])
 def test_python_examples_run_in_their_order(name: str, trained: Trained, tmp_path: Path) -> None:
     shutil.copy(trained.map_path, tmp_path / "place.safetensors")
-    shutil.copytree(trained.scene, tmp_path / "SCENE")
+    write_wall_scene(tmp_path / "SCENE", frames=10, test_frames=3)
     image = cv2.imread(str(load_scene(trained.scene).frames[5].image_path))
     cv2.imwrite(str(tmp_path / "image.jpg"), cv2.resize(image, (640, 480)))
     (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
