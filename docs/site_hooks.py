@@ -63,7 +63,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def indented(markdown: str) -> str:
-    """Return a page with numbered lists continued by four spaces, as this Markdown needs them, not by three."""
+    """Return a page with numbered lists continued by four spaces, as this Markdown needs, not by three."""
     lines, fenced = [], False
     for line in markdown.splitlines():
         fenced ^= line.startswith("```")
