@@ -4,39 +4,52 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-ifdef ROS_DISTRO
-$(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (see README.md, "With ROS 2"), or use a shell without it)
+# Prefixes of other environments that `make setup` made are no sourced ROS 2: they end in .venv/ros.
+ifneq ($(filter-out %/.venv/ros $(abspath $(VENV))/ros,$(subst :, ,$(AMENT_PREFIX_PATH))),)
+$(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (docs/install.md), or use a shell without it)
 endif
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-all lint docs clean
 help:
-	@echo "make setup   create $(VENV) and install everything into it"
-	@echo "make demo    a simulated robot maps a room, is carried away and finds itself: out/demo"
-	@echo "make test    static checks and all tests"
-	@echo "make clean   remove $(VENV) and out"
+	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
+	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
+	@echo "make test      static checks and the tests"
+	@echo "make test-all  these and the tests of the stand-ins"
+	@echo "make docs      the documentation as a site, links checked: site/index.html"
+	@echo "make clean     remove $(VENV), out and site"
 
+# make_prefix.py ends with 3 where this machine can have no ROS 2: it has said so, the rest works.
 setup: $(INSTALLED)
+	@$(BIN)/python ros_wheels/make_prefix.py || [ $$? -eq 3 ]
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt embedded_ros/pyproject.toml
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "python3-venv is needed: apt install python3-venv"; exit 1; }
+$(INSTALLED): pyproject.toml setup.py constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "Python's venv module is needed: apt install python3-venv, then make setup"; exit 1; }
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt \
-	  --config-settings editable_mode=compat -e '.[extras,dev]' -e ./embedded_ros
+	  --config-settings editable_mode=compat -e '.[extras,dev]'
 	@touch $@
 
 demo: setup
 	@mkdir -p out/demo && rm -f out/demo/report.json
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
-	@$(BIN)/python -m ace_ros.demo_report out/demo/report.json
+	@$(BIN)/python -c "import rclpy" || { echo "the demo needs ROS 2, see above"; exit 1; }
+	$(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
+	@$(BIN)/python -m ace_ros.evaluation.demo_report out/demo/report.json
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(INSTALLED)
+	@$(BIN)/python -c "import material" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt \
+	  --config-settings editable_mode=compat -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test: lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
-	cd embedded_ros && $(CURDIR)/$(BIN)/python -m pytest
+	$(BIN)/python -m pytest
+
+test-all: test
+	$(BIN)/python -m pytest ros_standins/test
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every option of ace_ros with its default, unit, limits and help: the only place they stand.
+"""Options as frozen dataclasses that carry default, unit, limits and help; those of the core stand here.
 
-The command line's flags, the nodes' ROS parameters and the tables in the documentation are made
-from these dataclasses or tested equal to them.
+The options of the nodes are in `ace_ros.nodes.options`, those of the simulator and of the encoder's training
+beside their code. ROS parameters, the flags of `ace_ros import-bag` and the tables in the documentation are
+made from these dataclasses; config/*.yaml is tested equal to them.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class TrainingConfig(CheckedConfig):
     )
     loss_px_end: float = option(1.0, "width of the robust loss at the end", unit="px", low=0.1, high=1e4)
     hold_out: float = option(
-        0.1, "share of the images held out at first, to grade the map on", low=0.0, high=0.5
+        0.1, "share of the images held out at first, to validate the map on", low=0.0, high=0.5
     )
     finish_share: float = option(
         0.1, "last share of training, in which the map learns them, too", low=0.01, high=0.5
@@ -185,7 +186,7 @@ class TrainingConfig(CheckedConfig):
     )
     encoder: str = option("lite", "name of a shipped encoder, or path of an encoder file")
     landmarks: int = option(
-        8000, "points measured in the images and kept in the map, which sharpen poses", low=0, high=1_000_000
+        8000, "points measured in the images and kept in the map, which refine poses", low=0, high=1_000_000
     )
     landmark_images: int = option(250, "largest number of images that landmarks are taken from", low=1)
     map_points: int = option(20_000, "points kept in the map file to look at", low=0, high=1_000_000)

@@ -4,7 +4,7 @@
     python bench/atlas.py --places 200000
     python bench/atlas.py --scenes SCENES --maps MAPS [--others IMAGES]
 
-The first measures an index with made-up signatures and maps of 4 MB: look-up, memory, start-up,
+The first measures an index with made-up descriptors and maps of 4 MB: look-up, memory, start-up,
 switch of a map. The second makes an atlas of the maps MAPS/NAME.safetensors of scenes SCENES/NAME:
 which place a test image is found in, and whether it is refused when its place is taken out of the
 atlas, or when it shows none (IMAGES, a folder). Both print Markdown, and one line of JSON at the end.
@@ -30,20 +30,20 @@ from torch.nn import functional as F
 from ace_ros.atlas.finder import Finding, Hint, PlaceFinder
 from ace_ros.atlas.folder import add_maps, map_path
 from ace_ros.atlas.index import INDEX_NAME, Place, make_index, read_index, write_index
+from ace_ros.compute.precision import autocast
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import AtlasConfig
 from ace_ros.data.scene import Frame, load_scene, read_grey
 from ace_ros.geometry.camera import Camera
+from ace_ros.landmarks.landmarks import no_landmarks
+from ace_ros.maps.global_descriptor import SIZE, place_descriptors
+from ace_ros.maps.scene_map import Chunk, SceneMap
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.network.head import Head
 from ace_ros.network.input import network_batch
-from ace_ros.network.landmarks import no_landmarks
-from ace_ros.network.precision import autocast
-from ace_ros.network.signature import SIZE, place_signature
 from ace_ros.pnp import Reason
-from ace_ros.process import limit_threads
-from ace_ros.scene_map import Chunk, SceneMap
 
-VIEWS = 16  # signatures per made-up place
+VIEWS = 16  # descriptors per made-up place
 REAL_MAPS = 64  # made-up places that have a map file
 HEAD_WIDTH, HEAD_BLOCKS = 512, 1  # 4 MB
 PHOTO_FOCAL = 1.2  # focal length of an image of unknown camera, in units of its longer side
@@ -66,16 +66,16 @@ def resident_mb() -> float:
 
 
 def made_up_places(count: int, map_bytes: int) -> Iterator[tuple[Place, torch.Tensor]]:
-    """Yield places on a grid of 100 m, each with signatures about a direction of its own."""
+    """Yield places on a grid of 100 m, each with descriptors about a direction of its own."""
     generator = torch.Generator().manual_seed(0)
     side = int(np.ceil(np.sqrt(count)))
     bounds = torch.tensor([[0.0, 0.0, 0.0], [20.0, 20.0, 3.0]], dtype=torch.float64)
     for number in range(count):
         centre = torch.randn(1, SIZE, generator=generator)
-        signatures = F.normalize(centre + 0.5 * torch.randn(VIEWS, SIZE, generator=generator), dim=1)
+        descriptors = F.normalize(centre + 0.5 * torch.randn(VIEWS, SIZE, generator=generator), dim=1)
         position = (0.0009 * (number // side), 0.0009 * (number % side))
         name = f"place_{number:07d}"
-        yield Place(name, f"map_{number}", bounds, "0" * 64, map_bytes, position), signatures.half()
+        yield Place(name, f"map_{number}", bounds, "0" * 64, map_bytes, position), descriptors.half()
 
 
 def write_maps(folder: Path) -> int:
@@ -123,7 +123,7 @@ def measure_scale(places: int, device: str, folder: Path) -> dict[str, Any]:
     figures["open_ms"] = median_ms(lambda _: read_index(folder), 9)
     index = read_index(folder)
     figures["resident_after_open_mb"] = resident_mb() - before
-    query = index.signature(places // 2)[0].float()
+    query = index.descriptors(places // 2)[0].float()
     figures["first_look_up_ms"] = median_ms(lambda _: index.rank(query, 4), 1)
     figures["look_up_ms"] = median_ms(lambda _: index.rank(query, 4), 15)
     figures["resident_after_look_up_mb"] = resident_mb() - before
@@ -154,7 +154,7 @@ def measure_switch(folder: Path, device: str) -> dict[str, Any]:
 
 
 def sign(scene_map: SceneMap, frames: tuple[Frame, ...]) -> SceneMap:
-    """Return a map that was made before there were signatures with those of its mapping images."""
+    """Return a map that was made before there were descriptors with those of its mapping images."""
     encoder = load_encoder(scene_map.encoder)
     features, numbers = [], []
     for number, frame in enumerate(frames):
@@ -164,15 +164,15 @@ def sign(scene_map: SceneMap, frames: tuple[Frame, ...]) -> SceneMap:
         cells = torch.randperm(own[0].numel(), generator=torch.Generator().manual_seed(number))
         features.append(own.flatten(1).T[cells].half())
         numbers.append(torch.full((len(cells),), number))
-    return replace(scene_map, signature=place_signature(torch.cat(features), torch.cat(numbers)))
+    return replace(scene_map, descriptors=place_descriptors(torch.cat(features), torch.cat(numbers)))
 
 
 def prepare(scenes: list[Path], maps: Path, folder: Path) -> list[Path]:
-    """Return map files with signatures of all scenes."""
+    """Return map files with descriptors of all scenes."""
     paths = []
     for scene in scenes:
         scene_map = SceneMap.load(maps / f"{scene.name}.safetensors")
-        if not len(scene_map.signature):
+        if not len(scene_map.descriptors):
             scene_map = sign(scene_map, load_scene(scene).frames)
         paths.append(folder / f"{scene.name}.safetensors")
         scene_map.save(paths[-1])

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ace_ros.encoder_training.training import SHAPES
+from ace_ros.files.tensor_file import read_tensor_file
 from ace_ros.network.encoder import Encoder, cell_centres
 from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder, content_hash, load_encoder
-from ace_ros.network.train_encoder import SHAPES
-from ace_ros.tensor_file import read_tensor_file
 
 
 class DenseSift(nn.Module):

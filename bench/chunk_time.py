@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from ace_ros.compute.process import limit_threads
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.head import Head
 from ace_ros.pnp import PoseBatch
-from ace_ros.process import limit_threads
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
 
 
 def of_chunks(scene_map: SceneMap, count: int, lost: bool) -> SceneMap:

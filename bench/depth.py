@@ -26,15 +26,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import training_preset
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import load_scene
-from ace_ros.data.simulated_drive import camera_at, camera_of_robot
-from ace_ros.data.simulated_room import SimulatedRoom, write_simulated_scene, write_split
-from ace_ros.evaluate import evaluate
-from ace_ros.process import limit_threads
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.training.trainer import train_map
+from ace_ros.evaluation.evaluate import evaluate
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.mapping.map_scene import train_map
+from ace_ros.simulation.drive import camera_at, camera_of_robot
+from ace_ros.simulation.room import SimulatedRoom, write_simulated_scene, write_split
 
 SPOT = (0.0, -1.5)
 SPOT_IMAGES, SPOT_TURN_DEG = 24, 40.0

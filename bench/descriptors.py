@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ace_ros.compute.precision import autocast
+from ace_ros.encoder_training.photometric import random_light
 from ace_ros.network.encoder import cell_centres
 from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.photometric import random_light
-from ace_ros.network.precision import autocast
 
 SIZE = 320
 PHOTOS = 24  # every so manieth of a folder, which `train_encoder` holds out

@@ -25,16 +25,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import TrainingConfig, override, training_preset
 from ace_ros.data.scene import Scene, load_scene
-from ace_ros.data.simulated_room import write_simulated_scene
-from ace_ros.evaluate import evaluate
+from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.metrics import median_of_localized
 from ace_ros.geometry.se3 import inverse, nearest_rotation, rotation_angle, so3_exp
-from ace_ros.process import limit_threads
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.training.progress import REFINE, Progress
-from ace_ros.training.trainer import train_map
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.progress import REFINE, Progress
+from ace_ros.simulation.room import write_simulated_scene
 
 SHARE, TURN_RAD, DRIVE_M = 0.02, math.radians(1.0), 10.0
 WAVE_M = 2.5  # steady drift comes and goes over this distance, as that of wheels does

@@ -28,16 +28,16 @@ import torch
 from baselines import encoder_of
 from descriptors import CHANGES, matched_shares
 
+from ace_ros.compute.precision import autocast, choose_device
 from ace_ros.config import PRESETS, override, training_preset
 from ace_ros.data.scene import Scene, load_scene, read_grey
-from ace_ros.data.simulated_room import write_simulated_scene
-from ace_ros.evaluate import evaluate
+from ace_ros.encoder_training.photos import load_photos
+from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.se3 import inverse, transform
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.mapping.map_scene import train_map
 from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.network.photos import load_photos
-from ace_ros.network.precision import autocast, choose_device
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.training.trainer import train_map
+from ace_ros.simulation.room import write_simulated_scene
 
 INLIER_PX = 10.0
 TIMED_RUNS = 20

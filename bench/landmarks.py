@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ace_ros import sharpening
+from ace_ros.compute.process import limit_threads
 from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.geometry.metrics import median_of_localized, normalised_squared_error, pose_error, recall
-from ace_ros.network.landmarks import LANDMARK_TENSORS
-from ace_ros.process import limit_threads
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
+from ace_ros.landmarks import refinement
+from ace_ros.landmarks.landmarks import LANDMARK_TENSORS
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.scene_map import SceneMap
 
 COLUMNS = (
     "scene", "in the map", "looked for", "10cm/5deg", "5cm/5deg", "2cm/2deg", "1cm/1deg", "median cm",
@@ -74,12 +74,12 @@ def measure(scene: Scene, relocalizer: Relocalizer) -> Result:
 def rows(scene: Path, map_path: Path) -> Iterator[str]:
     """Yield a row for every variant."""
     test, scene_map = load_scene(scene, "test"), SceneMap.load(map_path)
-    usual = sharpening.ROUNDS
+    usual = refinement.ROUNDS
     for kept, looked_for in VARIANTS:
         few = scene_map if kept is None else thinned(scene_map, kept)
         fewer = [(min(number, looked_for), *how) for number, *how in usual[:-1]]
-        sharpening.ROUNDS = (*fewer, (looked_for, *usual[-1][1:]))
-        found = measure(test, Relocalizer(few, device="cpu", sharp=kept is not None))
+        refinement.ROUNDS = (*fewer, (looked_for, *usual[-1][1:]))
+        found = measure(test, Relocalizer(few, device="cpu", use_landmarks=kept is not None))
         share = recall(found.translation_m, found.rotation_rad)
         nees = found.nees[torch.isfinite(found.nees)]
         degrees = torch.rad2deg(torch.tensor(median_of_localized(found.rotation_rad)))
@@ -95,7 +95,7 @@ def rows(scene: Path, map_path: Path) -> Iterator[str]:
             f"{100 * float((nees < CHI_SQUARE_6_95).double().mean()):.0f} %",
         )
         yield "| " + " | ".join(map(str, cells)) + " |"
-    sharpening.ROUNDS = usual
+    refinement.ROUNDS = usual
 
 
 def main() -> None:

@@ -25,17 +25,17 @@ import numpy as np
 import torch
 from chunk_time import same
 
+from ace_ros.cli.progress import bar
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
-from ace_ros.data.new_scene import PosedImage, write_scene
+from ace_ros.data.importers.new_scene import PosedImage, write_scene
 from ace_ros.data.scene import Scene, load_scene, read_grey
-from ace_ros.data.simulated_room import write_simulated_scene
-from ace_ros.evaluate import Evaluation, evaluate
+from ace_ros.evaluation.evaluate import Evaluation, evaluate
 from ace_ros.geometry.metrics import recall
-from ace_ros.process import limit_threads
-from ace_ros.progress import bar
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap, read_map_header
-from ace_ros.training.chunks import train_place
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.mapping.jobs.place import train_place
+from ace_ros.maps.scene_map import SceneMap, read_map_header
+from ace_ros.simulation.room import write_simulated_scene
 
 ROOMS_PER_ROW, ROWS_PER_FLOOR = 4, 2
 FLOOR_M, WALL_M = 3.0, 0.3  # from floor to floor, and between rooms

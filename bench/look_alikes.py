@@ -23,11 +23,11 @@ import wall_scene
 
 from ace_ros.atlas.finder import Hint, PlaceFinder
 from ace_ros.atlas.folder import add_maps
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene, read_grey
+from ace_ros.mapping.map_scene import train_map
 from ace_ros.pnp import Reason
-from ace_ros.process import limit_threads
-from ace_ros.training.trainer import train_map
 from support import SMALL
 
 PATCHES = 7  # of a wall along each side

@@ -27,19 +27,19 @@ import numpy as np
 import torch
 from training_step import compare
 
+from ace_ros.compute.memory import peak_memory_mb
+from ace_ros.compute.precision import choose_device
 from ace_ros.config import training_preset
 from ace_ros.data.scene import Frame, load_scene
-from ace_ros.data.simulated_room import write_simulated_scene
-from ace_ros.evaluate import evaluate
+from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.camera import Camera
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.mapping.encoded_images import EncodedImages
+from ace_ros.mapping.features.buffer import fill_buffer
+from ace_ros.mapping.landmarks.triangulation import Triangulation
+from ace_ros.mapping.map_scene import train_map
 from ace_ros.network.encoder_file import load_encoder
-from ace_ros.network.precision import choose_device
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.training.buffer import fill_buffer
-from ace_ros.training.encoded_images import EncodedImages
-from ace_ros.training.memory import peak_memory_mb
-from ace_ros.training.survey import Survey
-from ace_ros.training.trainer import train_map
+from ace_ros.simulation.room import write_simulated_scene
 
 BUDGETS_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 270.0)
 SHARE_OF_FINAL = 0.9
@@ -142,7 +142,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         device, encoder = choose_device(options.device), load_encoder(config.encoder)
         images = EncodedImages(tuple(frames), encoder, device)
-        Survey(images, config)
+        Triangulation(images, config)
         buffer = fill_buffer(images, config, on_view)
     return {
         "images": options.images[0],

@@ -34,12 +34,12 @@ from ace_ros.data.scene import load_scene
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import normalised_squared_error, pose_error
 from ace_ros.geometry.se3 import inverse, so3_exp, transform
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.input import network_size
 from ace_ros.pnp import Reason, solve_pose
 from ace_ros.pnp.accept import refusal
 from ace_ros.pnp.p3p import p3p
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
 
 CONFIG = RansacConfig()
 RATIOS = (0.8, 0.5, 0.3, 0.15, 0.08)

@@ -3,7 +3,7 @@
 
 `python bench/mapping.py step` runs this file in turns with `plain` and `ace_ros`, and with `products`, which
 says how fast large matrices are multiplied. The plain one has what torch does by default, the others the
-process settings of `ace_ros map` (ace_ros/process.py).
+process settings of `ace_ros map` (ace_ros/compute/process.py).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from ace_ros.compute.precision import choose_device, layer_type
+from ace_ros.compute.process import keep_memory, wait_briefly
 from ace_ros.config import training_preset
+from ace_ros.mapping.features.buffer import FeatureBuffer
+from ace_ros.mapping.head.optimizer import COEFFICIENTS, ROUNDS
+from ace_ros.mapping.head.step import TrainingStep
+from ace_ros.mapping.head.trainer import HeadTrainer
+from ace_ros.mapping.progress import Reporter
+from ace_ros.mapping.schedule import LEARNING, Clock, one_cycle
 from ace_ros.network.head import Head
 from ace_ros.network.loss import Views, curriculum_width
-from ace_ros.network.precision import choose_device, layer_type
-from ace_ros.process import keep_memory, wait_briefly
-from ace_ros.training.buffer import FeatureBuffer
-from ace_ros.training.fitting import Fitter
-from ace_ros.training.optimizer import COEFFICIENTS, ROUNDS
-from ace_ros.training.progress import Reporter
-from ace_ros.training.schedule import LEARNING, Clock, one_cycle
-from ace_ros.training.step import TrainingStep
 
 KINDS = ("plain", "ace_ros", "products")
 
@@ -67,10 +67,10 @@ class PlainHead(nn.Module):
         return xyzh[:, :3] / h
 
 
-def plain_training(fitter: Fitter, steps: int) -> float:
+def plain_training(trainer: HeadTrainer, steps: int) -> float:
     """Return the seconds that steps of a straightforward implementation take, and check nothing else."""
-    buffer, views, radius_m, config = fitter.buffer, fitter.views, fitter.radius_m, fitter.config
-    plain, device = PlainHead(fitter.head), fitter.device
+    buffer, views, radius_m, config = trainer.buffer, trainer.views, trainer.radius_m, trainer.config
+    plain, device = PlainHead(trainer.head), trainer.device
     image = buffer.image.long()
     pose, K, K_inverse = views.T_camera_map[image], views.K[image], views.K_inverse[image]
     hidden = [p for p in plain.parameters() if p.dim() == 4 and p.shape[0] == p.shape[1]]
@@ -114,10 +114,10 @@ def plain_training(fitter: Fitter, steps: int) -> float:
     return time.perf_counter() - began
 
 
-def own_training(fitter: Fitter, steps: int) -> float:
+def own_training(trainer: HeadTrainer, steps: int) -> float:
     """Return the seconds that steps of this project's training take."""
     clock = Clock(steps, 1e9)
-    fitter.fit(torch.arange(len(fitter.buffer), device=fitter.device), LEARNING, clock)
+    trainer.train(torch.arange(len(trainer.buffer), device=trainer.device), LEARNING, clock)
     return clock.elapsed_s
 
 
@@ -138,12 +138,12 @@ def random_buffer(
     return buffer, Views(*(x.contiguous().to(device) for x in (T, K, torch.linalg.inv(K))))
 
 
-def products_of(fitter: Fitter) -> int:
+def products_of(trainer: HeadTrainer) -> int:
     """Return the multiplications and additions in the matrix products of a step."""
-    step = TrainingStep(fitter.head, fitter.loss, fitter.config)
-    rows = torch.arange(fitter.config.batch, device=fitter.device)
+    step = TrainingStep(trainer.head, trainer.loss, trainer.config)
+    rows = torch.arange(trainer.config.batch, device=trainer.device)
     with FlopCounterMode(display=False) as counter:
-        step(fitter.inputs(rows, 0.5, 0.0))
+        step(trainer.inputs(rows, 0.5, 0.0))
     return int(counter.get_total_flops())
 
 
@@ -196,11 +196,11 @@ def main() -> None:
     buffer, views = random_buffer(200_000, 128, 64, device)
     torch.manual_seed(0)
     head = Head(128, config.head_width, config.head_blocks).to(device)
-    fitter = Fitter(head, buffer, views, 3.0, config, Reporter(lambda progress: None, None))
+    trainer = HeadTrainer(head, buffer, views, 3.0, config, Reporter(lambda progress: None, None))
     train = {"plain": plain_training, "ace_ros": own_training}[options.kind]
     for steps in (20, options.steps):
-        seconds = train(fitter, steps)
-    print(json.dumps({"ms": 1e3 * seconds / options.steps, "products": products_of(fitter)}))
+        seconds = train(trainer, steps)
+    print(json.dumps({"ms": 1e3 * seconds / options.steps, "products": products_of(trainer)}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from ace_ros.nodes.large_images import fit_images_into_shared_memory
+
 NAMESPACE = "ace"
 SCENE = "simulated_room"
 QUIET = {"both": "log"}  # a person sees the demo's progress; the other nodes write to the launch's log
@@ -34,6 +36,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=PathJoinSubstitution([FindPackageShare("ace_ros"), "config", "demo.yaml"]),
                 description="parameters of all four nodes",
             ),
+            fit_images_into_shared_memory(),
             OpaqueFunction(function=_nodes),
         ]
     )

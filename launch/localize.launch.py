@@ -12,6 +12,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from ace_ros.nodes.large_images import fit_images_into_shared_memory
+
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
     "map": ("", "plain name of a map or atlas, or its path; empty: none until /ace/load_map is called"),
@@ -59,4 +61,4 @@ def generate_launch_description() -> LaunchDescription:
         for name, (default, text) in ARGUMENTS.items()
     ]
     # RViz first: where it is not installed, launch ends at once and would leave a localizer running.
-    return LaunchDescription([*arguments, rviz, localizer])
+    return LaunchDescription([*arguments, fit_images_into_shared_memory(), rviz, localizer])

@@ -11,6 +11,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from ace_ros.nodes.large_images import fit_images_into_shared_memory
+
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
     "image": ("/camera/image_raw", "topic of the images; IMAGE/compressed with image_transport compressed"),
@@ -48,4 +50,4 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, mapper])
+    return LaunchDescription([*arguments, fit_images_into_shared_memory(), mapper])

@@ -10,11 +10,11 @@ import pytest
 import torch
 from wall_scene import write_wall_scene
 
+from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.process import limit_threads
-from ace_ros.training.progress import Progress
-from ace_ros.training.trainer import train_map
+from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.progress import Progress
 from support import SMALL, Trained
 
 
@@ -23,9 +23,8 @@ def pytest_report_header() -> list[str]:
     try:
         import rclpy
 
-        ros = f"embedded runtime ({Path(rclpy.__file__).parent})"
-        if "embedded_ros" not in rclpy.__file__ and os.environ.get("ROS_DISTRO"):
-            ros = f"ROS 2 {os.environ['ROS_DISTRO']} ({Path(rclpy.__file__).parent})"
+        middleware = rclpy.get_rmw_implementation_identifier()
+        ros = f"2 {os.environ.get('ROS_DISTRO')}, {middleware} ({Path(rclpy.__file__).parent})"
     except ImportError:
         ros = "none: node tests are skipped"
     return [f"ROS: {ros}", f"torch {torch.__version__}, CUDA {torch.cuda.is_available()}"]

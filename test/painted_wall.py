@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import so3_exp
-from ace_ros.network.landmarks import Landmarks, quantised, unit_cells
+from ace_ros.landmarks.landmarks import Landmarks, quantised, unit_cells
 
 STRIDE, SIZE = 8, (320, 240)
 CAMERA = Camera(torch.tensor([[300.0, 0.0, 159.5], [0.0, 310.0, 119.5], [0.0, 0.0, 1.0]]), SIZE)

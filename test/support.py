@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from ace_ros.network.signature import SIZE
-from ace_ros.scene_map import SceneMap
-from ace_ros.training.progress import Progress
-from ace_ros.training.trainer import TrainingReport
+from ace_ros.mapping.map_scene import TrainingReport
+from ace_ros.mapping.progress import Progress
+from ace_ros.maps.global_descriptor import SIZE
+from ace_ros.maps.scene_map import SceneMap
 
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {
@@ -39,7 +39,7 @@ def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:
     (chunk,) = scene_map.chunks
     head = copy.deepcopy(chunk.head)
     head.load_state_dict({k: torch.randn_like(v) / max(v.shape) ** 0.5 for k, v in head.state_dict().items()})
-    signature = F.normalize(torch.randn(16, SIZE), dim=1).half()
+    descriptors = F.normalize(torch.randn(16, SIZE), dim=1).half()
     features = torch.randint(-127, 128, chunk.landmarks.features.shape, dtype=torch.int8)
     other = replace(chunk, head=head, landmarks=replace(chunk.landmarks, features=features))
-    return replace(scene_map, chunks=(other,), signature=signature)
+    return replace(scene_map, chunks=(other,), descriptors=descriptors)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an image to a place of an atlas and the pose in it.
 
-Signatures and what is known beforehand say which places to try; whether an image was taken in one
+Global descriptors and what is known before say which places to try; whether an image was taken in one
 of them is decided by the pose solver alone: how much of the image agrees with a pose.
 """
 
@@ -18,17 +18,19 @@ from torch import Tensor, nn
 
 from ace_ros.atlas.folder import map_path
 from ace_ros.atlas.index import AtlasIndex, Place, read_index
+from ace_ros.compute.precision import autocast, choose_device
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
+from ace_ros.localization.disambiguation import candidate_of, disambiguate
+from ace_ros.localization.loaded_map import Prediction
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.localization.rules import BOUNDS_MARGIN_M
+from ace_ros.maps.global_descriptor import global_descriptor
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.network.input import encoder_input
-from ace_ros.network.precision import autocast, choose_device
-from ace_ros.network.signature import signature
 from ace_ros.pnp import PoseBatch, Reason
-from ace_ros.pnp.rivals import answer_of, weigh
-from ace_ros.relocalizer import BOUNDS_MARGIN_M, Correspondences, Relocalizer
-from ace_ros.scene_map import SceneMap
 
 SIMILARITY_MARGIN = 0.05  # places so nearly as similar to an image as the known one are tried too
 LOOK_ALIKES = 8  # of a place, kept in mind while the robot is in it
@@ -56,8 +58,8 @@ class Trial:
     """What became of an image in one place."""
 
     place: Place
-    similarity: float  # of signatures, NaN for a place that has none
-    found: Correspondences
+    similarity: float  # of descriptors, NaN for a place that has none
+    found: Prediction
     poses: PoseBatch
     relocalizer: Relocalizer
 
@@ -121,7 +123,7 @@ class PlaceFinder:
     ) -> None:
         self.folder = Path(folder)
         self.index: AtlasIndex = read_index(self.folder)
-        self.ransac, self.config = ransac or RansacConfig(), config or AtlasConfig()
+        self._ransac, self.config = ransac or RansacConfig(), config or AtlasConfig()
         self.device = choose_device(device)
         encoder = encoder or load_encoder(self.index.encoder)
         if encoder.content_hash != self.index.encoder_hash:
@@ -129,34 +131,41 @@ class PlaceFinder:
                 f"the atlas {self.folder} belongs to encoder {self.index.encoder} of hash "
                 f"{self.index.encoder_hash}, the one here has {encoder.content_hash}"
             )
-        shared = _Remembering(encoder.module.to(self.device, memory_format=torch.channels_last))
-        self._encoder = replace(encoder, module=shared)
+        encoder = encoder.to(self.device)
+        self._encoder = replace(encoder, module=_Remembering(encoder.module))
         self._ready: OrderedDict[int, Relocalizer] = OrderedDict()
         self._unusable: dict[int, str] = {}
         self._look_alikes: tuple[int, np.ndarray] | None = None  # of the newest hint's place
 
-    def find(self, image: np.ndarray, camera: Camera, hint: Hint | None = None) -> Finding:
+    def find(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        hint: Hint | None = None,
+        ransac: RansacConfig | None = None,
+    ) -> Finding:
         """Return which place an image (H, W) or (H, W, 3) BGR, uint8, shows, and its pose there.
 
-        Raises CameraError when it is no image or the camera is one of another size.
+        `ransac` replaces the options that the finder was made with, for this image. Raises CameraError
+        when it is no image or the camera is one of another size.
         """
-        hint = hint or Hint()
-        query = signature(self._features(image, camera).flatten(1).T).cpu()
+        hint, ransac = hint or Hint(), ransac or self._ransac
+        query = global_descriptor(self._features(image, camera).flatten(1).T).cpu()
         trials: list[Trial] = []
         unusable: list[str] = []
         for numbers in self._rounds(query, hint):
             tried: list[Trial] = []
             for number in numbers:
                 try:
-                    tried.append(self._try(number, query, image, camera, hint))
+                    tried.append(self._try(number, query, image, camera, hint, ransac))
                 except MapError as error:  # the others may still be the one
                     unusable.append(str(error))
-            if not any(trial.ok for trial in tried):  # matching takes time: only if no head knows the image
-                tried = [replace(t, poses=t.relocalizer.match(t.found, t.poses)) for t in tried]
+            if not any(trial.ok for trial in tried):  # a search takes time: only if no head knows the image
+                tried = [replace(t, poses=t.relocalizer.search(t.found, t.poses)) for t in tried]
             trials += tried
             if any(trial.ok for trial in trials):
                 break
-        reason, trials = decide(trials, hint, self.ransac.ambiguous_share)
+        reason, trials = decide(trials, hint, ransac.ambiguous_share)
         return Finding(reason, trials, unusable)
 
     @property
@@ -173,7 +182,7 @@ class PlaceFinder:
             return self._ready[number]
         try:
             path = map_path(self.folder, self.index[number])
-            made = Relocalizer(SceneMap.load(path), self.ransac, str(self.device), self._encoder)
+            made = Relocalizer(SceneMap.load(path), self._ransac, str(self.device), self._encoder)
         except MapError as error:
             self._unusable[number] = str(error)
             raise
@@ -195,19 +204,20 @@ class PlaceFinder:
             features: Tensor = self._encoder.module(batch)
         return features[0]
 
-    def _try(self, number: int, query: Tensor, image: np.ndarray, camera: Camera, hint: Hint) -> Trial:
-        relocalizer = self.relocalizer(number)
-        place = self.index[number]
-        relocalizer.ransac = self.ransac
-        relocalizer.expected = hint.point if hint.map_frame == place.map_frame else None
-        found = relocalizer.predict(image, camera)
-        return Trial(
-            place,
-            self._similarity(number, query),
-            found,
-            relocalizer.solve(found, match=False),
-            relocalizer,
-        )
+    def _try(
+        self,
+        number: int,
+        query: Tensor,
+        image: np.ndarray,
+        camera: Camera,
+        hint: Hint,
+        ransac: RansacConfig,
+    ) -> Trial:
+        relocalizer, place = self.relocalizer(number), self.index[number]
+        expected = hint.point if hint.map_frame == place.map_frame else None
+        found = relocalizer.predict(image, camera, expected, ransac)
+        poses = relocalizer.decide(found, search=False)
+        return Trial(place, self._similarity(number, query), found, poses, relocalizer)
 
     def _rounds(self, query: Tensor, hint: Hint) -> Iterator[list[int]]:
         """Yield numbers of places to try, the next ones only if none before gave a pose."""
@@ -215,9 +225,9 @@ class PlaceFinder:
         known = self.index.find(hint.place) if hint.place else None
         if known is not None:
             similar = self._similarity(known, query)
-            rivals = self._alike(known)
+            look_alikes = self._alike(known)
             similar -= SIMILARITY_MARGIN
-            tried = [known, *(n for n in rivals if self._similarity(n, query) >= similar)]
+            tried = [known, *(n for n in look_alikes if self._similarity(n, query) >= similar)]
             yield tried
         if hint.map_frame and hint.point is not None:
             around = self.index.around(hint.map_frame, hint.point, BOUNDS_MARGIN_M)
@@ -231,27 +241,27 @@ class PlaceFinder:
         """Return the places to try that look most like an image, but for those tried already."""
         wanted = self.config.place_candidates
         ranked = [n for n, _ in self.index.rank(query, wanted + len(tried), among)]
-        if among is not None:  # a place without a signature may be the one as well
-            ranked += [int(n) for n in among if not len(self.index.signature(int(n)))]
+        if among is not None:  # a place without a descriptor may be the one as well
+            ranked += [int(n) for n in among if not len(self.index.descriptors(int(n)))]
         return [n for n in ranked if n not in tried][:wanted]
 
     def _alike(self, number: int) -> list[int]:
         """Return the places that look most like a place, itself left out."""
         if self._look_alikes is None or self._look_alikes[0] != number:
-            own = self.index.signature(number).float()
+            own = self.index.descriptors(number).float()
             ranked = self.index.rank(own.mean(0), LOOK_ALIKES + 1) if len(own) else []
             self._look_alikes = number, np.array([n for n, _ in ranked if n != number], dtype=np.int64)
         return [int(n) for n in self._look_alikes[1]]
 
     def _similarity(self, number: int, query: Tensor) -> float:
-        own = self.index.signature(number).float()
+        own = self.index.descriptors(number).float()
         return float((own @ query).max()) if len(own) else float("nan")
 
 
 def decide(trials: list[Trial], hint: Hint, ambiguous_share: float) -> tuple[Reason, list[Trial]]:
     """Return what trials say together, and the trials with the answer first."""
-    answers = [answer_of(t.poses, t.found.points, 0, t.place.map_frame) for t in trials]
-    order, ambiguous = weigh(answers, ambiguous_share, hint.point, hint.map_frame)
+    candidates = [candidate_of(t.poses, t.found.points, 0, t.place.map_frame) for t in trials]
+    order, ambiguous = disambiguate(candidates, ambiguous_share, hint.point, hint.map_frame)
     trials = [trials[n] for n in order]
     if not trials or not trials[0].ok:
         return Reason.UNKNOWN_PLACE, trials

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ace_ros.atlas.index import INDEX_NAME, AtlasIndex, Place, make_index, read_index, write_index
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.names import check_name
-from ace_ros.scene_map import SUFFIX, SceneMap, read_map_header
-from ace_ros.tensor_file import write_atomically
+from ace_ros.files.names import check_name
+from ace_ros.files.tensor_file import write_atomically
+from ace_ros.maps.scene_map import SUFFIX, SceneMap, read_map_header
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def add_maps(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         old = read_index(folder) if is_atlas(folder) else None
-        entries = {p.name: (p, old.signature(i)) for i, p in enumerate(old)} if old else {}
+        entries = {p.name: (p, old.descriptors(i)) for i, p in enumerate(old)} if old else {}
         frames = {place.map_frame: place.name for place, _ in entries.values()}
         encoder = (old.encoder, old.encoder_hash) if old else ("", "")
         added: list[Place] = []
@@ -76,7 +76,7 @@ def add_maps(
                 _check_frame(place, frames.get(place.map_frame, ""), chosen=bool(map_frame))
                 if path.resolve() != map_path(folder, place).resolve():
                     write_atomically(map_path(folder, place), data)
-                entries[place.name] = (place, scene_map.signature)
+                entries[place.name] = (place, scene_map.descriptors)
                 frames.setdefault(place.map_frame, place.name)
                 added.append(place)
         finally:
@@ -93,7 +93,7 @@ def remove_places(folder: Path, names: Sequence[str]) -> None:
     """
     with _alone(folder):
         old = read_index(folder)
-        entries = {place.name: (place, old.signature(number)) for number, place in enumerate(old)}
+        entries = {place.name: (place, old.descriptors(number)) for number, place in enumerate(old)}
         unknown = sorted(set(names) - set(entries))
         if unknown:
             raise MapError(f"{folder}: this atlas has no place {', '.join(map(repr, unknown))}")
@@ -110,9 +110,9 @@ def _read(
     """Return a map, the place that it becomes and the bytes of its file."""
     check_name(name, "place")
     scene_map, header, data = SceneMap.load(path), read_map_header(path), path.read_bytes()
-    if not len(scene_map.signature):
+    if not len(scene_map.descriptors):
         log.warning(
-            "%s: has no signature; it will be found only by the name or position of its place. "
+            "%s: has no descriptor; it will be found only by the name or position of its place. "
             "Train it again to have one",
             path,
         )
@@ -124,7 +124,7 @@ def _read(
         map_bytes=len(data),
         position=_checked_position(position),
         created=scene_map.created,
-        grade=header.get("grade", {}),
+        validation=header.get("grade", {}),
     )
     return scene_map, place, data
 

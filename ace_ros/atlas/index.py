@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.names import check_name
-from ace_ros.network.signature import SIZE
-from ace_ros.scene_map import SIGNATURE
-from ace_ros.tensor_file import read_header, write_tensor_file
+from ace_ros.files.names import check_name
+from ace_ros.files.tensor_file import read_header, write_tensor_file
+from ace_ros.maps.global_descriptor import SIZE
+from ace_ros.maps.scene_map import DESCRIPTORS
 
 FORMAT = "ace_ros atlas"
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ class Place:
     """A place of an atlas.
 
     `bounds` (2, 3) float64 are in `map_frame`, the frame that its poses are in. `position` is its
-    latitude and longitude in degrees (WGS 84), if known. `grade` holds the figures that the map's
+    latitude and longitude in degrees (WGS 84), if known. `validation` holds the figures that the map's
     header has of itself. `sha256` is of the map's file, which has `map_bytes`.
     """
 
@@ -50,7 +50,7 @@ class Place:
     map_bytes: int
     position: tuple[float, float] | None = None
     created: str = ""
-    grade: dict[str, Any] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
 
 
 class AtlasIndex:
@@ -68,8 +68,8 @@ class AtlasIndex:
         self._frames = columns["frames"].numpy()
         self._bounds = columns["bounds"].numpy()
         self._positions = columns["positions"].numpy()
-        self._signatures = columns[SIGNATURE]
-        self._signature_ends = columns["signature_ends"].numpy()
+        self._descriptors = columns[DESCRIPTORS]
+        self._descriptor_ends = columns["signature_ends"].numpy()
 
     def __len__(self) -> int:
         return len(self._line_ends)
@@ -102,27 +102,27 @@ class AtlasIndex:
                 high = middle
         return low if low < len(self) and self[low].name == name else None
 
-    def signature(self, number: int) -> Tensor:
-        """Return the signatures (K, 64) float16 of a place."""
-        start = int(self._signature_ends[number - 1]) if number else 0
-        return self._signatures[start : int(self._signature_ends[number])]
+    def descriptors(self, number: int) -> Tensor:
+        """Return the descriptors (K, 64) float16 of a place."""
+        start = int(self._descriptor_ends[number - 1]) if number else 0
+        return self._descriptors[start : int(self._descriptor_ends[number])]
 
     def rank(self, query: Tensor, count: int, among: np.ndarray | None = None) -> list[tuple[int, float]]:
         """Return up to `count` places that look most like an image, the most similar first.
 
-        `query` (64,) is the image's signature; similarities are cosines. Only the places with
+        `query` (64,) is the image's descriptor; similarities are cosines. Only the places with
         numbers `among` are looked at, all of them without it.
         """
         chosen = np.arange(len(self)) if among is None else np.unique(among)
-        ends = self._signature_ends[chosen]
-        counts = ends - np.where(chosen > 0, self._signature_ends[chosen - 1], 0)
+        ends = self._descriptor_ends[chosen]
+        counts = ends - np.where(chosen > 0, self._descriptor_ends[chosen - 1], 0)
         chosen, counts, ends = (values[counts > 0] for values in (chosen, counts, ends))
         if not len(chosen):
             return []
         if among is None:
-            rows = self._signatures
+            rows = self._descriptors
         else:
-            rows = torch.cat([self._signatures[e - n : e] for e, n in zip(ends, counts, strict=True)])
+            rows = torch.cat([self._descriptors[e - n : e] for e, n in zip(ends, counts, strict=True)])
         similarity = _cosines(rows, query.float())
         starts = np.concatenate([[0], counts.cumsum()[:-1]])
         best = torch.from_numpy(np.maximum.reduceat(similarity.numpy(), starts))
@@ -167,7 +167,7 @@ def read_index(folder: Path) -> AtlasIndex:
 
 
 def make_index(encoder: str, encoder_hash: str, places: Iterable[tuple[Place, Tensor]]) -> AtlasIndex:
-    """Return the index of places with their signatures (K, 64)."""
+    """Return the index of places with their descriptors (K, 64)."""
     known = sorted(places, key=lambda entry: entry[0].name)
     lines = [_line(place) for place, _ in known]
     unknown = (math.nan, math.nan)
@@ -177,7 +177,7 @@ def make_index(encoder: str, encoder_hash: str, places: Iterable[tuple[Place, Te
         "frames": torch.tensor([_frame_key(p.map_frame) for p, _ in known], dtype=torch.int64),
         "bounds": torch.stack([torch.zeros(2, 3).double(), *(p.bounds.double() for p, _ in known)])[1:],
         "positions": torch.tensor([p.position or unknown for p, _ in known], dtype=torch.float64).view(-1, 2),
-        SIGNATURE: torch.cat([torch.zeros(0, SIZE).half(), *(s.half() for _, s in known)]),
+        DESCRIPTORS: torch.cat([torch.zeros(0, SIZE).half(), *(s.half() for _, s in known)]),
         "signature_ends": torch.tensor([len(s) for _, s in known], dtype=torch.int64).cumsum(0),
     }
     return AtlasIndex(encoder, encoder_hash, columns)
@@ -195,7 +195,7 @@ _SHAPES: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
     "frames": (torch.int64, ()),
     "bounds": (torch.float64, (2, 3)),
     "positions": (torch.float64, (2,)),
-    SIGNATURE: (torch.float16, (SIZE,)),
+    DESCRIPTORS: (torch.float16, (SIZE,)),
     "signature_ends": (torch.int64, ()),
 }
 
@@ -210,7 +210,7 @@ def _check_columns(path: Path, columns: dict[str, Tensor]) -> None:
     per_place = ("frames", "bounds", "positions", "signature_ends")
     if places > MAX_PLACES or any(len(columns[name]) != places for name in per_place):
         raise MapError(f"{path}: damaged {FORMAT}: its columns are of different lengths")
-    for ends, of in (("line_ends", "places"), ("signature_ends", SIGNATURE)):
+    for ends, of in (("line_ends", "places"), ("signature_ends", DESCRIPTORS)):
         values = columns[ends]
         ordered = bool((values.diff(prepend=values.new_zeros(1)) >= 0).all())
         if not ordered or (places and int(values[-1]) > len(columns[of])):
@@ -232,7 +232,7 @@ def _cosines(rows: Tensor, query: Tensor) -> Tensor:
 def _line(place: Place) -> bytes:
     about = {
         "name": place.name, "map_frame": place.map_frame, "sha256": place.sha256,
-        "map_bytes": place.map_bytes, "created": place.created, "grade": place.grade,
+        "map_bytes": place.map_bytes, "created": place.created, "grade": place.validation,
     }  # fmt: skip
     line = json.dumps(about).encode() + b"\n"
     if len(line) > MAX_LINE_BYTES:
@@ -247,7 +247,9 @@ def _checked(about: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(about[key], kind):
             raise TypeError(key)
     check_name(about["name"], "place")
-    return {key: about[key] for key in kinds}
+    fields = {key: about[key] for key in kinds}
+    fields["validation"] = fields.pop("grade")
+    return fields
 
 
 def _frame_key(map_frame: str) -> int:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scene folders, bags, recordings and data-set importers: everything that becomes a `Scene`."""
+"""Scene folders, recordings and importers: everything that becomes a `Scene`."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixels of ROS image messages as grey or BGR arrays, without any ROS import.
 
-Encodings are those of sensor_msgs/image_encodings.h. `8UC3` and `8UC4` are taken for BGR(A), as
-cv_bridge does.
+Encodings are those of sensor_msgs/image_encodings.h. `8UC3` and `8UC4` are taken for BGR(A).
+Bags are imported with this where no ROS is; the nodes let cv_bridge convert the colours and share
+the rest: what is accepted, what is refused, how 16 bits become 8. A test holds both equal.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ def decode_image(
     `data` is bytes or any object with a byte buffer; the result may share its memory. 16-bit
     pixels are stretched to 8 bits. Raises CameraError.
     """
-    if encoding not in ENCODINGS:
-        raise CameraError(f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}")
-    depth, channels, conversion = ENCODINGS[encoding]
+    depth, channels, conversion = layout(encoding)
     pixels = as_pixels(encoding, (height, width, channels), step, depth, data)
     if depth == 2:
         pixels = pixels.view(">u2" if is_bigendian else "<u2")
@@ -68,12 +67,36 @@ def decode_image(
     return stretch_to_8_bit(image)
 
 
+def layout(encoding: str) -> tuple[int, int, int | None]:
+    """Return bytes per channel, channels and OpenCV's conversion to BGR, None where there is none.
+
+    Raises CameraError for an encoding that is not in ENCODINGS.
+    """
+    if encoding not in ENCODINGS:
+        raise CameraError(f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}")
+    return ENCODINGS[encoding]
+
+
 def decode_compressed(data: Any, format: str = "") -> np.ndarray:
     """Return the pixels of a sensor_msgs/CompressedImage: grey (H, W) or BGR (H, W, 3), uint8.
 
-    `format` is the message's; it tells the few drivers apart that write RGB into the file. Raises
-    CameraError when the data is not a whole image that OpenCV reads.
+    `format` is the message's. Raises CameraError when the data is not a whole image that OpenCV reads.
     """
+    buffer = require_whole(data, format)
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise CameraError(f"compressed image cannot be decoded: {error.err}") from error
+    return finish_compressed(image, data, format)
+
+
+def require_whole(data: Any, format: str) -> np.ndarray:
+    """Return the bytes of a compressed image, (N,) uint8.
+
+    Raises CameraError where `format` says depth, and where the file is cut off or of no usable size.
+    """
+    if "compressedDepth" in format:
+        raise CameraError(f"compressed image of format {format!r} is depth, expected JPEG or PNG")
     buffer = np.frombuffer(data, np.uint8)
     if not 0 < buffer.size <= MAX_IMAGE_BYTES:
         raise CameraError(f"compressed image has {buffer.size} bytes, which is no usable size")
@@ -83,13 +106,17 @@ def decode_compressed(data: Any, format: str = "") -> np.ndarray:
         raise CameraError(f"compressed image of {size[0]}x{size[1]} pixels is no usable size")
     if size and not is_whole(contents):
         raise CameraError(f"compressed image is cut off after {buffer.size} bytes")
-    try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise CameraError(f"compressed image cannot be decoded: {error.err}") from error
+    return buffer
+
+
+def finish_compressed(image: np.ndarray | None, data: Any, format: str) -> np.ndarray:
+    """Return a decoded file as grey (H, W) or BGR (H, W, 3), uint8; `image` None is one that was not.
+
+    `format` tells the few drivers apart that write RGB into the file. Raises CameraError.
+    """
     if image is None:
         raise CameraError(
-            f"compressed image of {buffer.size} bytes cannot be decoded; it begins with {contents[:8]!r}"
+            f"compressed image of {len(data)} bytes cannot be decoded; it begins with {bytes(data[:8])!r}"
         )
     if image.ndim == 3 and image.shape[2] == 4:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)

@@ -4,63 +4,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 
 from ace_ros.data.depth_image import millimetres
-from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import MAX_RAY_ANGLE, Camera
 
-MAX_POINTS = 1 << 24
-# sensor_msgs/PointField: how numpy names its data types.
-DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 MAX_FOLD = 0.01  # on the plane z = 1; a distortion that brings back more than that has folded over
-
-
-def points_of_message(message: Any) -> np.ndarray:
-    """Return the points (N, 3) float64 of a sensor_msgs/PointCloud2 that are finite numbers.
-
-    Only attributes of the message are read. Raises CameraError.
-    """
-    width, height, step = int(message.width), int(message.height), int(message.point_step)
-    row_step = int(message.row_step)
-    if not 0 <= width * height <= MAX_POINTS:
-        raise CameraError(f"point cloud of {width}x{height} points is no usable size")
-    if width * height == 0:
-        return np.zeros((0, 3))
-    kind = _layout(message, step)
-    needed = (height - 1) * row_step + width * step
-    data = np.frombuffer(message.data, np.uint8)
-    if row_step < width * step or data.size < needed:
-        raise CameraError(
-            f"point cloud of {width}x{height} points of {step} bytes has row_step {row_step} and "
-            f"{data.size} bytes, expected at least {width * step} and {needed}"
-        )
-    rows = np.lib.stride_tricks.as_strided(data, (height, width * step), (row_step, 1))
-    cloud = np.ascontiguousarray(rows).reshape(-1).view(kind)
-    points = np.stack([cloud[axis] for axis in "xyz"], -1).astype(np.float64)
-    return points[np.isfinite(points).all(1)]
-
-
-def _layout(message: Any, step: int) -> np.dtype:
-    """Return where x, y and z lie in each point."""
-    fields = {field.name: field for field in message.fields}
-    if not fields.keys() >= set("xyz"):
-        raise CameraError(f"point cloud has the fields {', '.join(fields) or 'none'}; expected x, y and z")
-    order = ">" if message.is_bigendian else "<"
-    formats, offsets = [], []
-    for axis in "xyz":
-        code, offset = int(fields[axis].datatype), int(fields[axis].offset)
-        if code not in DATATYPES or not 0 <= offset <= step - int(DATATYPES[code][1]):
-            raise CameraError(
-                f"point cloud has {axis} of data type {code} at byte {offset} of points of {step} bytes; "
-                "expected one of sensor_msgs/PointField inside the point"
-            )
-        formats.append(order + DATATYPES[code])
-        offsets.append(offset)
-    return np.dtype({"names": list("xyz"), "formats": formats, "offsets": offsets, "itemsize": step})
 
 
 def depth_of_points(points: np.ndarray, T_camera_points: np.ndarray, camera: Camera) -> np.ndarray:

@@ -21,9 +21,9 @@ from ace_ros.data.depth_image import check_aspect, encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
 from ace_ros.data.scene import DEPTH_FOLDER, MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.tensor_file import write_atomically
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
-from ace_ros.tensor_file import write_atomically
 
 FORMATS = {"png": [cv2.IMWRITE_PNG_COMPRESSION, 1], "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95]}
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SMALL_ANGLE_RAD = 1e-6  # below it sines are as long as their angles
+
 
 def transform(T: Tensor, points: Tensor) -> Tensor:
     """Return points (..., N, 3) moved by transforms (..., 4, 4) or (..., 3, 4)."""
@@ -88,6 +90,30 @@ def to_quaternion(R: Tensor) -> Tensor:
     K = torch.stack(rows, -1).reshape(*R.shape[:-2], 4, 4) / 3.0
     q = torch.linalg.eigh(K).eigenvectors[..., -1]
     return torch.where(q[..., 3:] < 0, -q, q)
+
+
+def slerp(q_a: Tensor, q_b: Tensor, share: float) -> Tensor:
+    """Return the unit quaternion (..., 4) at a share 0 to 1 of the shorter way from one to the other.
+
+    At an even rate (Shoemake, 1985). The angle is that of the chords: acos loses small ones in rounding.
+    """
+    q_b = torch.where((q_a * q_b).sum(-1, keepdim=True) < 0, -q_b, q_b)  # q and -q are one rotation
+    chord, other = ((q_b + sign * q_a).norm(dim=-1, keepdim=True) for sign in (-1, 1))
+    angle = 2.0 * torch.atan2(chord, other)
+    small = angle < SMALL_ANGLE_RAD
+    sine = torch.where(small, 1.0, torch.sin(angle))
+    first = torch.where(small, 1.0 - share, torch.sin((1.0 - share) * angle) / sine)
+    second = torch.where(small, share, torch.sin(share * angle) / sine)
+    q: Tensor = first * q_a + second * q_b
+    unit: Tensor = q / q.norm(dim=-1, keepdim=True)
+    return unit
+
+
+def interpolate(T_a: Tensor, T_b: Tensor, share: float) -> Tensor:
+    """Return the transforms (..., 4, 4) at a share 0 to 1 of the way: straight, and about one axis."""
+    q = slerp(to_quaternion(T_a[..., :3, :3]), to_quaternion(T_b[..., :3, :3]), share)
+    t = (1.0 - share) * T_a[..., :3, 3] + share * T_b[..., :3, 3]
+    return from_rotation_translation(from_quaternion(q), t)
 
 
 def rigid_defect(T: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ remembers of its encoder: features of other weights mean nothing to its head.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ace_ros.errors import MapError
+from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
 from ace_ros.network import ace_checkpoint
 from ace_ros.network.encoder import Encoder, EncoderShape, receptive_field_px
-from ace_ros.tensor_file import read_tensor_file, write_tensor_file
 
 FORMAT = "ace_ros encoder"
 FORMAT_VERSION = 2
@@ -45,12 +46,18 @@ class LoadedEncoder:
 
     `module` takes grey images (B, 1, H, W) in [0, 1] to features (B, C, H // stride, W // stride),
     of which cell i sits at pixel stride * i + (stride - 1) / 2. It is in evaluation mode, float32,
-    on the CPU, without gradients.
+    without gradients; `load_encoder` leaves it on the CPU.
     """
 
     module: nn.Module
     card: EncoderCard
     content_hash: str
+
+    def to(self, device: torch.device) -> LoadedEncoder:
+        """Return the encoder on a device: this one if it is there, otherwise a copy of it."""
+        if all(p.device == torch.empty(0, device=device).device for p in self.module.parameters()):
+            return self
+        return replace(self, module=copy.deepcopy(self.module).to(device))
 
 
 def save_encoder(path: Path, encoder: Encoder, training: str, figures: dict[str, float]) -> None:
@@ -102,7 +109,7 @@ def load_encoder(name_or_path: str | Path = "lite") -> LoadedEncoder:
             f"{path}: its card says {card.channels} channels at stride {card.stride}, "
             f"its weights give {encoder.channels} at {encoder.stride}"
         )
-    return LoadedEncoder(encoder.eval().requires_grad_(False), card, found)
+    return _ready(encoder, card, found)
 
 
 def shipped_encoders() -> list[str]:
@@ -146,4 +153,11 @@ def _load_ace_checkpoint(path: Path) -> LoadedEncoder:
         "by the authors of ACE on 100 scenes of ScanNet; under their licence, which is not ace_ros's",
         {},
     )
-    return LoadedEncoder(encoder.eval().requires_grad_(False), card, content_hash(encoder.state_dict()))
+    return _ready(encoder, card, content_hash(encoder.state_dict()))
+
+
+def _ready(encoder: nn.Module, card: EncoderCard, found_hash: str) -> LoadedEncoder:
+    """Return an encoder for use: with weights in the order in which convolutions are fast."""
+    module = encoder.eval().requires_grad_(False)
+    module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LoadedEncoder(module, card, found_hash)

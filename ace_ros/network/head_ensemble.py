@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ace_ros.compute.precision import layer_type
 from ace_ros.network.head import Head, points_of
-from ace_ros.network.precision import layer_type
 
 
 class HeadEnsemble:

@@ -37,7 +37,7 @@ def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
             f"images must be uint8 (H, W), (H, W, 3) or (B, H, W), got {images.dtype} {images.shape}"
         )
     if images.ndim == 3 and images.shape[2] == 3:
-        images = cv2.cvtColor(images, cv2.COLOR_BGR2GRAY)
+        images = to_grey(images)
     batch = images[None] if images.ndim == 2 else images
     width, height = camera.size
     if batch.shape[1:] != (height, width):
@@ -45,6 +45,11 @@ def _grey_batch(images: np.ndarray, camera: Camera) -> np.ndarray:
             f"the image is {batch.shape[2]}x{batch.shape[1]}, its camera_info says {width}x{height}"
         )
     return batch
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return grey (H, W) of grey (H, W) or BGR (H, W, 3) pixels, as the networks are shown them."""
+    return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
 
 
 def network_batch(images: np.ndarray, stride: int) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between ROS messages and the core's types: transforms, poses, point clouds.
+"""Between ROS messages and the core's types: transforms, poses, cameras.
 
 Messages are read and filled by their attributes only, so nothing here imports ROS. Transforms are
 (4, 4) float64 tensors; `T_a_b` is the message with frame_id a and child_frame_id b.
@@ -7,11 +7,9 @@ Messages are read and filled by their attributes only, so nothing here imports R
 
 from __future__ import annotations
 
-import array
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,22 +106,3 @@ def fill_camera_info(info: Any, camera: Camera) -> Any:
     info.distortion_model = "plumb_bob" if camera.model == "pinhole" else camera.model
     info.d = [0.0] * 5 if camera.distortion is None else camera.distortion.tolist()
     return info
-
-
-def fill_cloud(message: Any, field: Any, points: np.ndarray, grey: np.ndarray) -> Any:
-    """Write points (P, 3) and their brightness (P,) uint8 into a PointCloud2 and return it.
-
-    `field` is the class PointField. Points are float32, brightness is in `rgb` as RViz reads it.
-    """
-    rows = np.zeros(len(points), np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")]))
-    rows["x"], rows["y"], rows["z"] = np.asarray(points, np.float32).T
-    rows["rgb"] = grey.astype(np.uint32) * 0x010101
-    message.fields = [
-        field(name=name, offset=4 * i, datatype=field.FLOAT32, count=1)
-        for i, name in enumerate(("x", "y", "z", "rgb"))
-    ]
-    message.height, message.width = 1, len(points)
-    message.point_step, message.row_step = 16, 16 * len(points)
-    message.is_bigendian, message.is_dense = False, True
-    message.data = array.array("B", rows.tobytes())
-    return message

@@ -19,14 +19,14 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from std_srvs.srv import SetBool, Trigger
 
-from ace_ros import demo_report
-from ace_ros.data.simulated_furniture import outlines
-from ace_ros.demo_report import DemoRun
-from ace_ros.errors import AceError
-from ace_ros.network.precision import choose_device
-from ace_ros.nodes.demo_client import Demo, cloud_points
-from ace_ros.nodes.demo_display import Display, display
-from ace_ros.nodes.shutdown import until_shutdown
+from ace_ros.cli.display import Display
+from ace_ros.compute.precision import choose_device
+from ace_ros.evaluation import demo_report
+from ace_ros.evaluation.demo_report import DemoRun
+from ace_ros.nodes.clouds import cloud_points
+from ace_ros.nodes.demo_client import Demo
+from ace_ros.nodes.demo_display import display
+from ace_ros.simulation.furniture import outlines
 from ace_ros.srv import LoadMap, Train
 
 PHASES = ("start", "drive and record", "train the map", "carried away, find itself", "report")
@@ -72,7 +72,7 @@ def _start(demo: Demo, show: Display) -> np.ndarray:
 
     def ready() -> bool:
         services = all(client.service_is_ready() for client in demo.asked.values())
-        return services and bool(demo.truth) and demo.odometry is not None
+        return services and demo.is_listened_to() and bool(demo.truth) and demo.odometry is not None
 
     patience_s = demo.config.patience_s
     demo.wait(ready, patience_s, "the start of all nodes", lambda: show.update(0.0, "starting nodes"))
@@ -166,7 +166,8 @@ def _result(demo: Demo, T_world_map: np.ndarray, drive: np.ndarray, kidnapped_ns
     true = np.array([np.linalg.inv(T_world_map) @ demo.truth[s] for s in stamps]).reshape(-1, 4, 4)
     estimated = np.array([demo.poses.get(s, nothing) for s in stamps]).reshape(-1, 4, 4)
     metres, degrees = demo_report.errors_of(true, estimated)
-    points, grey = cloud_points(demo.cloud)
+    nowhere = np.zeros((0, 3)), np.zeros(0, np.uint8)
+    points, grey = cloud_points(demo.cloud) if demo.cloud else nowhere
     known = [(stamps.index(s), image) for s, image in list(demo.pictures) if s in stamps]
     chosen = [known[i] for i in np.linspace(0, len(known) - 1, min(len(known), SHOWN_PICTURES)).astype(int)]
     return DemoRun(
@@ -189,25 +190,12 @@ def _caption(metres: float, degrees: float) -> str:
 
 
 def _ros() -> str:
-    """Return the distribution's name, "embedded" for the runtime of this repository."""
-    identifier = rclpy.utilities.get_rmw_implementation_identifier()
-    return "embedded" if identifier.startswith("embedded") else os.environ.get("ROS_DISTRO", "unknown")
+    """Return the names of the distribution and of the middleware."""
+    middleware = rclpy.utilities.get_rmw_implementation_identifier()
+    return f"{os.environ.get('ROS_DISTRO', 'unknown')}, {middleware}"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; return 0 where all bars hold, 1 where one is missed, 2 where it broke off."""
-    rclpy.init(args=arguments)
-    try:
-        with until_shutdown():
-            return _judge()
-    except AceError as error:
-        print(f"demo: {error}", file=sys.stderr)
-    finally:
-        rclpy.try_shutdown()
-    return 2
-
-
-def _judge() -> int:
+def judge() -> int:
     """Run the demo and say what it found; return 0 where all bars hold, otherwise 1."""
     demo = Demo()
     executor = SingleThreadedExecutor()

@@ -122,6 +122,10 @@ class Demo(Node):
 
     # Waiting and asking
 
+    def is_listened_to(self) -> bool:
+        """Return whether mapper and localizer both subscribe to what the robot publishes."""
+        return all(self.count_subscribers(topic) >= 2 for topic in ("image", "camera_info", "/tf"))
+
     def wait(self, done: Callable[[], bool], limit_s: float, what: str, tick: Callable[[], None]) -> None:
         """Wait until something is so, calling `tick` now and then; DemoError where it takes too long."""
         deadline = time.monotonic() + limit_s
@@ -143,19 +147,3 @@ class Demo(Node):
         if not answer.success:
             raise DemoError(f"{name}: {answer.message}")
         return answer
-
-
-def cloud_points(cloud: PointCloud2 | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (P, 3) and their brightness (P,) uint8 of a map_cloud message."""
-    if cloud is None:
-        return np.zeros((0, 3)), np.zeros(0, np.uint8)
-    names = [f.name for f in cloud.fields]
-    layout = {
-        "names": names,
-        "formats": ["<u4" if name == "rgb" else "<f4" for name in names],
-        "offsets": [f.offset for f in cloud.fields],
-        "itemsize": cloud.point_step,
-    }
-    rows = np.frombuffer(cloud.data, np.dtype(layout))
-    points = np.stack([rows[name] for name in ("x", "y", "z")], -1).astype(float)
-    return points, (rows["rgb"] & 255).astype(np.uint8)

@@ -14,10 +14,11 @@ import numpy as np
 from torch import Tensor
 
 from ace_ros.data.depth_image import depth_of_message
-from ace_ros.data.point_cloud import depth_of_points, points_of_message
+from ace_ros.data.point_cloud import depth_of_points
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import inverse
+from ace_ros.nodes.clouds import points_of_message
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import TIME_JUMP_NS, NoPose, wait_for_pose

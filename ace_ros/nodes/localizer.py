@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -14,29 +13,32 @@ from std_srvs.srv import Trigger
 from torch import Tensor
 
 from ace_ros.atlas.finder import Hint
+from ace_ros.compute.process import limit_threads
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus
+from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
 from ace_ros.nodes.images import image_array
 from ace_ros.nodes.localizer_topics import LocalizerTopics
 from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
+from ace_ros.nodes.newest_result import NewestResult, Result
 from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
-from ace_ros.nodes.publishing import LATCHED, NEWEST_SENSOR, publish, subscribe_camera
+from ace_ros.nodes.publishing import LATCHED, publish
 from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
 from ace_ros.pnp import Reason
-from ace_ros.process import limit_threads
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus
 
 STAYED_S = 2.0  # without odometry a robot is taken to be where it was so long ago, to a few metres
+
 
 class NotLocalized(Exception):
     """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
@@ -60,18 +62,20 @@ class Localizer(Node):
         self._published_state = -1
         self._cloud_of = ""  # the place whose cloud was published
         self._loss = ""
-        self._newest_result = (0.0, Status.REASON_NONE, "")  # time of receiving, reason, message
-        self._result_arrived = threading.Condition()
+        self._newest_result = NewestResult(Result(0.0, Status.REASON_NONE, ""))
         self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
         self._topics = LocalizerTopics(self)
         self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
         self._tf = TfTree(self, self._on_jump)
         self._worker = NewestWorker(self._work)
+        self._input = CameraInput(
+            self, config.image_transport, config.image_reliability, self._on_image, self._cameras.take,
+            lambda: self._publish_status(self._new_status(Status.REASON_NONE, "")),
+        )  # fmt: skip
         self._load_at_start(config.map, config.place)
         services = ReentrantCallbackGroup()  # relocalize waits for an image
         self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
         self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
-        subscribe_camera(self, config.image_transport, NEWEST_SENSOR, self._on_image, self._cameras.take)
         timers = MutuallyExclusiveCallbackGroup()
         self.create_timer(1.0 / config.tf_rate_hz, self._on_timer, callback_group=timers)
 
@@ -101,9 +105,7 @@ class Localizer(Node):
         try:
             ransac, atlas = self._parameters_of[RansacConfig], self._parameters_of[AtlasConfig]
             config = self.config
-            loaded = load_map(
-                self._storage, name, place, ransac, atlas, config.device, config.encoder
-            )
+            loaded = load_map(self._storage, name, place, ransac, atlas, config.device, config.encoder)
         except MapNotFoundError as error:
             return LoadMap.Response.NOT_FOUND, str(error)
         except AceError as error:
@@ -148,9 +150,7 @@ class Localizer(Node):
             self._tracker.fail(epoch)
         self._check_loss()
         self._publish_status(status)
-        with self._result_arrived:
-            self._newest_result = (received, status.reason, status.message)
-            self._result_arrived.notify_all()
+        self._newest_result.tell(Result(received, status.reason, status.message))
 
     def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
         """Localize one image, publish what it gives and say so in the status; raises NotLocalized."""
@@ -232,9 +232,7 @@ class Localizer(Node):
                 "the image gave a pose far from the expected one; a second that agrees is needed",
             )
         if verdict is Verdict.OUTDATED:
-            raise NotLocalized(
-                Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed"
-            )
+            raise NotLocalized(Status.REASON_NO_ODOMETRY, "the image is from before map or odometry changed")
 
     # Status
 
@@ -260,6 +258,7 @@ class Localizer(Node):
         if scene_map is not None and scene_map.missing:
             status.chunks_missing = len(scene_map.missing)
             status.message = "; ".join(filter(None, [status.message, scene_map.missing_text]))
+        self._input.fill(status)
         status.images_tried, status.images_localized = self._tracker.tried, self._tracker.localized
         status.since_pose_s = self._tracker.since_pose_s(stamp_ns(status.header.stamp))
         publish(self, self._status_publisher, status)
@@ -294,15 +293,8 @@ class Localizer(Node):
             return response
         self._loss = "lost: asked to forget the last pose"
         self._tracker.forget()
-        asked, timeout = time.monotonic(), self.config.relocalize_timeout_s
-
-        def decided() -> bool:
-            received, reason, _ = self._newest_result
-            return received >= asked and reason != Status.REASON_NOT_CONFIRMED
-
-        with self._result_arrived:
-            in_time = self._result_arrived.wait_for(decided, timeout)
-            _, reason, message = self._newest_result
-        response.success = in_time and reason == Status.REASON_NONE
-        response.message = message if in_time else f"no image was localized within {timeout:.1f} s"
+        timeout = self.config.relocalize_timeout_s
+        result = self._newest_result.next(lambda one: one.reason != Status.REASON_NOT_CONFIRMED, timeout)
+        response.success = result is not None and result.reason == Status.REASON_NONE
+        response.message = result.message if result else f"no image was localized within {timeout:.1f} s"
         return response

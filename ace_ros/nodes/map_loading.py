@@ -16,11 +16,11 @@ from ace_ros.atlas.index import Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
 from ace_ros.geometry.camera import Camera
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.nodes.storage import Storage
 from ace_ros.pnp import Reason
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
 
 SENTENCES = {
     Reason.NONE: "",
@@ -72,9 +72,8 @@ class SingleMap:
 
     def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
         """Return where an image was taken; only the hint's point is of use. Raises CameraError."""
-        self._relocalizer.ransac, self._relocalizer.expected = ransac, hint.point
-        found = self._relocalizer.predict(image, camera)
-        poses = self._relocalizer.solve(found)
+        found = self._relocalizer.predict(image, camera, hint.point, ransac)
+        poses = self._relocalizer.decide(found)
         reason = Reason(int(poses.reason[0]))
         return Located(
             reason, SENTENCES[reason], self.place, self.frame, found.pixels.cpu(),
@@ -94,8 +93,7 @@ class AtlasMap:
 
     def localize(self, image: np.ndarray, camera: Camera, ransac: RansacConfig, hint: Hint) -> Located:
         """Return where an image was taken; the place of the hint is tried first. Raises CameraError."""
-        self._finder.ransac = ransac
-        found = self._finder.find(image, camera, hint)
+        found = self._finder.find(image, camera, hint, ransac)
         if not found.trials:
             return replace(NOWHERE, message=found.message)
         best, known = found.trials[0], found.reason is Reason.NONE

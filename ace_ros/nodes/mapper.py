@@ -11,25 +11,28 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
 from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
+from ace_ros.mapping.jobs.messages import decode_cloud
 from ace_ros.msg import MappingStatus
+from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource
-from ace_ros.nodes.conversions import fill_cloud, fill_path
+from ace_ros.nodes.clouds import cloud_message
+from ace_ros.nodes.conversions import fill_path
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
-from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_camera, subscribe_depth
+from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_depth
 from ace_ros.nodes.recording import Recording
 from ace_ros.nodes.storage import Storage, count_frames
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.trainer_process import TrainerProcess, map_command
 from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
-from ace_ros.progress import decode_cloud
 from ace_ros.srv import Train
 
 STATUS_PERIOD_S = 0.5
@@ -57,9 +60,10 @@ class Mapper(Node):
             self._subscribe_odometry(config)
         self._odometry_changed = (self._odometry or self._tf).changed
         self._depth = subscribe_depth(self, lambda: self.config, self._look_up, self._odometry_changed)
-        self._subscriptions_of_camera = subscribe_camera(
-            self, config.image_transport, SENSOR, self._on_image, self._cameras.take
-        )
+        self._input = CameraInput(
+            self, config.image_transport, config.image_reliability, self._on_image, self._cameras.take,
+            self._publish_status,
+        )  # fmt: skip
         self._status_publisher = self.create_publisher(MappingStatus, "mapping_status", LATCHED)
         self._cloud_publisher = self.create_publisher(PointCloud2, "mapping_cloud", LATCHED)
         self._keyframes_publisher = self.create_publisher(Path, "keyframes", LATCHED)
@@ -267,6 +271,7 @@ class Mapper(Node):
         elif self._failure:
             status.state, status.message = MappingStatus.FAILED, self._failure
         self._fill_recording(status)
+        self._input.fill(status)
         status.map_name = self._map_name
         fill_training_status(status, self._trainer.progress if self._trainer else {})
         publish(self, self._status_publisher, status)
@@ -288,11 +293,8 @@ class Mapper(Node):
         if not event or event is self._published_cloud:
             return
         self._published_cloud = event
-        cloud = PointCloud2()
-        cloud.header.frame_id = self.config.map_frame
-        cloud.header.stamp = self.get_clock().now().to_msg()
-        fill_cloud(cloud, PointField, *decode_cloud(event))
-        publish(self, self._cloud_publisher, cloud)
+        header = Header(frame_id=self.config.map_frame, stamp=self.get_clock().now().to_msg())
+        publish(self, self._cloud_publisher, cloud_message(header, *decode_cloud(event)))
 
     def _publish_keyframes(self) -> None:
         keyframes = list(self._recording.keyframes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ace_ros.config import AtlasConfig, CheckedConfig, RansacConfig, option
 
 DATA_DIR_HELP = "folder of recordings (scenes/) and maps (maps/)"
+RELIABILITIES = ("auto", "reliable", "best_effort")
 DEVICE_HELP = "where the networks run: auto, cpu, cuda, cuda:1, ..."
 
 
@@ -25,6 +26,9 @@ class MapperConfig(CheckedConfig):
     )
     image_transport: str = option(
         "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
+    )
+    image_reliability: str = option(
+        "auto", "auto: reliable where every publisher offers it; best_effort; reliable", choices=RELIABILITIES
     )
     rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
     pose_source: str = option(
@@ -81,6 +85,9 @@ class LocalizerConfig(CheckedConfig):
     place: str = option("", "the only place of the atlas to use; empty: all")
     image_transport: str = option(
         "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
+    )
+    image_reliability: str = option(
+        "auto", "auto: reliable where every publisher offers it; best_effort; reliable", choices=RELIABILITIES
     )
     rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
     odom_frame: str = option("odom", "frame of the odometry; empty: there is none, map -> base is sent")
@@ -141,7 +148,7 @@ class PlayerConfig(CheckedConfig):
     mount_z_m: float = option(0.0, "... up", unit="m", low=-100.0, high=100.0)
     mount_pitch_deg: float = option(0.0, "... tilted down", unit="deg", low=-90.0, high=90.0)
     wait_for_subscriber_s: float = option(
-        10.0, "longest wait for subscribers of images and camera_info", unit="s", low=0.0, high=3600.0
+        10.0, "longest wait for subscribers of all that is played", unit="s", low=0.0, high=3600.0
     )
 
 

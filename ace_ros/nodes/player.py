@@ -12,16 +12,17 @@ import cv2
 import torch
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from tf2_msgs.msg import TFMessage
+from std_msgs.msg import Header
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from torch import Tensor
 
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.errors import ConfigError, SceneError
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_transform
-from ace_ros.nodes.images import fill_compressed, fill_image
+from ace_ros.nodes.images import compressed_message, image_message
+from ace_ros.nodes.listeners import Listeners, nobody_hears
 from ace_ros.nodes.options import PlayerConfig
 from ace_ros.nodes.parameters import Parameters
 
@@ -45,13 +46,14 @@ class Player(Node):
         kind, topic = (CompressedImage, "image/compressed") if self._compressed else (Image, "image")
         self._images = self.create_publisher(kind, topic, 10)
         self._infos = self.create_publisher(CameraInfo, "camera_info", 10)
-        self._tf = self.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
-        latched = QoSProfile(
-            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-        )
-        self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched)
+        self._tf = TransformBroadcaster(self)
+        self._tf_static = StaticTransformBroadcaster(self)
         self._publish_mount()
-        self._begun = time.monotonic()
+        publishers = (self._images, self._infos, self._tf.pub_tf, self._tf_static.pub_tf)
+        self._listeners: Listeners | None = Listeners(
+            {publisher.topic_name: publisher for publisher in publishers},
+            self._config.wait_for_subscriber_s,
+        )
         self.create_timer(1.0 / self._config.rate_hz, self._on_timer)
 
     def close(self) -> None:
@@ -60,16 +62,16 @@ class Player(Node):
     def _publish_mount(self) -> None:
         config = self._config
         mount = self._transform(config.base_frame, config.camera_frame, self._T_base_camera)
-        self._tf_static.publish(TFMessage(transforms=[mount]))
+        self._tf_static.sendTransform(mount)
 
     def _on_timer(self) -> None:
-        waited = time.monotonic() - self._begun
-        if (
-            self._next == 0
-            and waited < self._config.wait_for_subscriber_s
-            and 0 in (self._images.get_subscription_count(), self._infos.get_subscription_count())
-        ):
-            return
+        if self._listeners is not None:
+            if not self._listeners.ready():
+                return
+            missing = self._listeners.missing()
+            if missing:
+                self.get_logger().warning(f"{nobody_hears(missing)}; playing all the same")
+            self._listeners = None
         if self._next == len(self._frames):
             self.get_logger().info(f"played {len(self._frames)} images of {self._config.scene}")
             if not self._config.loop:
@@ -87,14 +89,11 @@ class Player(Node):
         pixels = cv2.imread(str(frame.image_path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is None:
             raise SceneError(f"{frame.image_path}: cannot be decoded")
-        image: Any = CompressedImage() if self._compressed else Image()
-        info = fill_camera_info(CameraInfo(), frame.camera)
-        for header in (image.header, info.header):
-            header.stamp, header.frame_id = transform.header.stamp, config.camera_frame
-        self._tf.publish(TFMessage(transforms=[transform]))
-        self._infos.publish(info)
-        fill = fill_compressed if self._compressed else fill_image
-        self._images.publish(fill(image, pixels))
+        header = Header(stamp=transform.header.stamp, frame_id=config.camera_frame)
+        self._tf.sendTransform(transform)
+        self._infos.publish(fill_camera_info(CameraInfo(header=header), frame.camera))
+        message = compressed_message if self._compressed else image_message
+        self._images.publish(message(pixels, header))
 
     def _transform(self, parent: str, child: str, T_parent_child: Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, to_quaternion
+from ace_ros.geometry.se3 import interpolate
 from ace_ros.nodes.conversions import matrix_of_pose, stamp_ns
 
 # Stamps that go back by more than this are a restart, a loop of a bag or a stepped clock; by less,
@@ -133,17 +133,3 @@ class OdometryBuffer:
                 "(parameter base_frame)"
             )
         return "" if bool(torch.isfinite(T).all()) else "odometry has a pose that is not finite numbers"
-
-
-def interpolate(T_a: Tensor, T_b: Tensor, share: float) -> Tensor:
-    """Return the transform (4, 4) at a share 0 to 1 of the way: straight, and about one axis."""
-    q_a, q_b = to_quaternion(T_a[:3, :3]), to_quaternion(T_b[:3, :3])
-    dot = torch.dot(q_a, q_b)
-    q_b = torch.where(dot < 0, -q_b, q_b)  # q and -q are one rotation; take the shorter way
-    angle = torch.atan2((q_b - q_a).norm(), (q_b + q_a).norm()) * 2
-    if angle > 1e-6:
-        q = (torch.sin((1 - share) * angle) * q_a + torch.sin(share * angle) * q_b) / torch.sin(angle)
-    else:
-        q = (1 - share) * q_a + share * q_b
-    t = (1 - share) * T_a[:3, 3] + share * T_b[:3, 3]
-    return from_rotation_translation(from_quaternion(q), t)

@@ -10,7 +10,7 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from torch import Tensor
 
 from ace_ros.errors import ConfigError
@@ -20,14 +20,18 @@ from ace_ros.nodes.options import MapperConfig
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-NEWEST_SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def publish(node: Node, publisher: Any, message: Any) -> None:
     """Publish from any thread; once ROS has been shut down, nothing happens."""
+    send(node, publisher.publish, message)
+
+
+def send(node: Node, function: Callable[[Any], None], message: Any) -> None:
+    """Publish by a function, such as sendTransform of a broadcaster, as `publish` does."""
     try:
-        publisher.publish(message)
+        function(message)
     except Exception:
         # Worker threads may be at work when a signal ends ROS; each rclpy has its own error for it.
         if node.context.ok():
@@ -56,20 +60,3 @@ def subscribe_depth(
     group = MutuallyExclusiveCallbackGroup()
     node.create_subscription(kind, topic, depth.take, SENSOR, callback_group=group)
     return depth
-
-
-def subscribe_camera(
-    node: Node,
-    transport: str,
-    qos: QoSProfile,
-    on_image: Callable[[Any], None],
-    on_camera_info: Callable[[Any], None],
-) -> tuple[Any, Any]:
-    """Subscribe to `image` (or `image/compressed`) and `camera_info`; return the subscriptions."""
-    compressed = transport == "compressed"
-    kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-    group = MutuallyExclusiveCallbackGroup()
-    return (
-        node.create_subscription(kind, topic, on_image, qos, callback_group=group),
-        node.create_subscription(CameraInfo, "camera_info", on_camera_info, SENSOR, callback_group=group),
-    )

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One recording: a thread that turns images into keyframes with the poses that odometry gives.
-
-Nothing here needs ROS: messages are read by their attributes.
-"""
+"""One recording: a thread that turns images into keyframes with the poses that odometry gives."""
 
 from __future__ import annotations
 
@@ -21,10 +18,11 @@ from ace_ros.data.depth_image import check_aspect
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.camera import Camera
+from ace_ros.network.input import to_grey
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
-from ace_ros.nodes.images import image_array, to_grey
+from ace_ros.nodes.images import image_array
 from ace_ros.nodes.keyframes import BlurFilter, is_far
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose

@@ -20,12 +20,17 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Float32
+from std_msgs.msg import Float32, Header
 from std_srvs.srv import Trigger
-from tf2_msgs.msg import TFMessage
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from ace_ros.config import CheckedConfig, option
-from ace_ros.data.simulated_drive import (
+from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
+from ace_ros.nodes.images import image_message
+from ace_ros.nodes.listeners import Listeners, nobody_hears
+from ace_ros.nodes.parameters import Parameters
+from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, send
+from ace_ros.simulation.drive import (
     DriftingOdometry,
     Pose2,
     T_base_camera,
@@ -36,13 +41,10 @@ from ace_ros.data.simulated_drive import (
     mapping_tour,
     second_tour,
 )
-from ace_ros.data.simulated_room import SimulatedRoom, photograph
-from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
-from ace_ros.nodes.images import fill_image
-from ace_ros.nodes.parameters import Parameters
-from ace_ros.nodes.publishing import LATCHED, SENSOR, publish
+from ace_ros.simulation.room import SimulatedRoom, photograph
 
 WORLD_FRAME = "world"
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ class SimulatorConfig(CheckedConfig):
     odom_frame: str = option("odom", "frame of the odometry")
     base_frame: str = option("base_link", "frame of the robot")
     camera_frame: str = option("camera_optical_frame", "optical frame of the camera")
+    wait_for_subscriber_s: float = option(
+        10.0, "longest wait for subscribers before a drive", unit="s", low=0.0, high=3600.0
+    )
 
 
 class Simulator(Node):
@@ -89,8 +94,9 @@ class Simulator(Node):
         self._last_image = 0.0
         self._make_publishers()
         self._publish_mount()
-        self.create_service(Trigger, "start_tour", self._on_start)
-        self.create_service(Trigger, "kidnap", self._on_kidnap)
+        services = MutuallyExclusiveCallbackGroup()  # a drive waits until it is listened to
+        self.create_service(Trigger, "start_tour", self._on_start, callback_group=services)
+        self.create_service(Trigger, "kidnap", self._on_kidnap, callback_group=services)
         images, odometry = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         self.create_timer(1.0 / config.image_rate_hz, self._on_image_timer, callback_group=images)
         self.create_timer(1.0 / config.odometry_rate_hz, self._on_odometry_timer, callback_group=odometry)
@@ -106,15 +112,15 @@ class Simulator(Node):
         self._odometry_publisher = self.create_publisher(Odometry, "odom", QoSProfile(depth=50))
         self._truth = self.create_publisher(PoseStamped, "ground_truth", QoSProfile(depth=50))
         self._progress = self.create_publisher(Float32, "tour_progress", LATCHED)
-        self._tf = self.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
-        self._tf_static = self.create_publisher(TFMessage, "/tf_static", LATCHED)
+        self._tf = TransformBroadcaster(self)
+        self._tf_static = StaticTransformBroadcaster(self)
 
     def _publish_mount(self) -> None:
         mount = TransformStamped(child_frame_id=self._config.camera_frame)
         mount.header.stamp = self.get_clock().now().to_msg()
         mount.header.frame_id = self._config.base_frame
         fill_transform(mount.transform, torch.from_numpy(T_base_camera()))
-        self._tf_static.publish(TFMessage(transforms=[mount]))
+        self._tf_static.sendTransform(mount)
 
     # The robot
 
@@ -138,27 +144,42 @@ class Simulator(Node):
             fill_transform(transform.transform, T_odom_base)
             odometry = Odometry(header=transform.header, child_frame_id=config.base_frame)
             fill_pose(odometry.pose.pose, T_odom_base)
-            publish(self, self._tf, TFMessage(transforms=[transform]))
+            send(self, self._tf.sendTransform, transform)
             publish(self, self._odometry_publisher, odometry)
         return stamp, true_pose
 
+    def _await_listeners(self) -> str:
+        """Wait for subscribers of images, calibration and odometry; return a remark where one is missing."""
+        publishers = (self._images, self._infos, self._tf.pub_tf)  # the mount is latched
+        listeners = Listeners(
+            {publisher.topic_name: publisher for publisher in publishers}, self._config.wait_for_subscriber_s
+        )
+        while self.context.ok() and not listeners.ready():
+            time.sleep(POLL_S)
+        complaint = nobody_hears(listeners.missing())
+        if complaint:
+            self.get_logger().warning(f"{complaint}; driving all the same")
+        return f"; {complaint}" if complaint else ""
+
     def _on_start(self, request: Any, response: Any) -> Any:
+        remark = "" if self._begun is not None else self._await_listeners()
         with self._lock:
             response.success = self._begun is None
             if response.success:
                 self._begun = time.monotonic()
-        said = f"driving for {self._duration_s():.0f} s"
+        said = f"driving for {self._duration_s():.0f} s{remark}"
         response.message = said if response.success else "a tour was started before"
         return response
 
     def _on_kidnap(self, request: Any, response: Any) -> Any:
+        remark = self._await_listeners()
         with self._lock:
             self._tour = second_tour()
             self._odometry.carried_to(self._tour.pose(0.0))
             self._begun = time.monotonic()
         self._publish_progress(0.0)
         response.success = True
-        response.message = f"carried away; driving for {self._duration_s():.0f} s"
+        response.message = f"carried away; driving for {self._duration_s():.0f} s{remark}"
         return response
 
     def _publish_progress(self, share: float) -> None:
@@ -176,17 +197,12 @@ class Simulator(Node):
             return
         self._last_image = now
         stamp, true_pose = self._move()
-        image = Image()
-        info = fill_camera_info(CameraInfo(), self._camera)
-        truth = PoseStamped()
-        for message, frame in (
-            (image, self._config.camera_frame), (info, self._config.camera_frame), (truth, WORLD_FRAME)
-        ):  # fmt: skip
-            message.header.stamp, message.header.frame_id = stamp, frame
+        header = Header(stamp=stamp, frame_id=self._config.camera_frame)
+        truth = PoseStamped(header=Header(stamp=stamp, frame_id=WORLD_FRAME))
         fill_pose(truth.pose, torch.from_numpy(T_of(true_pose)))
         publish(self, self._truth, truth)
-        publish(self, self._infos, info)
-        publish(self, self._images, fill_image(image, self._photograph(true_pose, now)))
+        publish(self, self._infos, fill_camera_info(CameraInfo(header=header), self._camera))
+        publish(self, self._images, image_message(self._photograph(true_pose, now), header))
         self._publish_progress(self._driven_s() / self._duration_s())
 
     def _photograph(self, true_pose: Pose2, now: float) -> np.ndarray:

@@ -7,25 +7,42 @@ import importlib
 import sys
 from typing import Any
 
+from ace_ros.compute.process import keep_memory, wait_briefly
 from ace_ros.errors import AceError
-from ace_ros.process import keep_memory, wait_briefly
+from ace_ros.nodes.surroundings import begin_ros, explain_import
 
 NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player", "simulator": "Simulator"}
 THREADS = 4
 
 
 def main(name: str, arguments: list[str] | None = None) -> int:
-    """Run the node `name` until it is interrupted; return the exit code."""
+    """Run the node `name`, or the demo, until it is interrupted; return the exit code."""
     try:
-        return _run(name, arguments)
+        begin_ros(arguments)
+        return _demo() if name == "demo" else _spin(name)
     except ImportError as error:
-        print(f"{name}: {_explain(error)}", file=sys.stderr)
+        print(f"{name}: {explain_import(error)}", file=sys.stderr)
     except AceError as error:
         print(f"{name}: {error}", file=sys.stderr)
     return 2
 
 
-def _run(name: str, arguments: list[str] | None) -> int:
+def _demo() -> int:
+    """Run the demo; return 0 where all bars hold, 1 where one is missed, 2 where it broke off."""
+    import rclpy
+
+    from ace_ros.nodes.demo import judge
+    from ace_ros.nodes.shutdown import until_shutdown
+
+    try:
+        with until_shutdown():
+            return judge()
+    finally:
+        rclpy.try_shutdown()
+    return 2
+
+
+def _spin(name: str) -> int:
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
 
@@ -33,11 +50,10 @@ def _run(name: str, arguments: list[str] | None) -> int:
 
     wait_briefly()
     keep_memory()
-    node_class: Any = getattr(importlib.import_module(f"ace_ros.nodes.{name}"), NODES[name])
-    rclpy.init(args=arguments)
     node = None
     try:
         with until_shutdown():
+            node_class: Any = getattr(importlib.import_module(f"ace_ros.nodes.{name}"), NODES[name])
             node = node_class()
             # Services that wait (train, relocalize) take a thread; tf and images need others.
             executor = MultiThreadedExecutor(num_threads=THREADS)
@@ -49,14 +65,3 @@ def _run(name: str, arguments: list[str] | None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _explain(error: ImportError) -> str:
-    """Return what to do about a package that is missing or does not load."""
-    module = (error.name or "").split(".")[0]
-    if module in ("torch", "cv2", "numpy", "safetensors"):
-        return (
-            f"{sys.executable} cannot import {module} ({error}); install it for the Python that ROS uses, or "
-            "make the environment with: python3 -m venv --system-site-packages"
-        )
-    return f"{sys.executable} cannot import what it needs: {error}; source your ROS 2 workspace first"

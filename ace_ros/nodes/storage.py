@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ace_ros.names import check_name
-from ace_ros.scene_map import SUFFIX
+from ace_ros.files.names import check_name
+from ace_ros.maps.scene_map import SUFFIX
 
 
 class Storage:

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
-from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, ExtrapolationException, TransformException
+from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
 from torch import Tensor
 
 from ace_ros.nodes.conversions import matrix_of_transform, stamp_ns
@@ -24,28 +22,19 @@ from ace_ros.nodes.pose_source import KEPT_NS, TIME_JUMP_NS, NoPose, jumped_back
 class TfTree:
     """The transforms that a node hears.
 
-    tf2's own listener mixes transforms from before and after a jump back in time, so this one
-    starts a new buffer when the chain between frames that were asked for jumps. `on_jump` is then
-    called with a sentence, before any pose from after the jump is given out; it must not block.
+    tf2's buffer keeps transforms from before and after a jump back in time side by side, so this one
+    forgets when the chain between frames that were asked for jumps. `on_jump` is then called with a
+    sentence, before any pose from after the jump is given out; it must not block.
     """
 
     def __init__(self, node: Node, on_jump: Callable[[str], None]) -> None:
         self.changed = threading.Condition()
         self._frames: set[str] = set()
         self._on_jump = on_jump
-        self._buffer = self._new_buffer()
-        self._static: dict[str, Any] = {}
         self._parents: dict[str, str] = {}
         self._newest: dict[str, int] = {}
-        group = ReentrantCallbackGroup()
-        qos = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-        latched = QoSProfile(
-            depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-        )
-        self._subscriptions = (
-            node.create_subscription(TFMessage, "/tf", self._on_tf, qos, callback_group=group),
-            node.create_subscription(TFMessage, "/tf_static", self._on_static, latched, callback_group=group),
-        )
+        self._buffer = _WatchedBuffer(self._taking)
+        self._listener = TransformListener(self._buffer, node)
 
     def look_up(self, target: str, source: str, stamp: int) -> Tensor:
         """Return T_target_source (4, 4) at a stamp in nanoseconds, which is above 0. Raises NoPose."""
@@ -90,34 +79,26 @@ class TfTree:
             return f"no transform of frame {' and '.join(map(repr, missing))} has arrived"
         return f"frames {target!r} and {source!r} are not connected in tf"
 
-    def _on_tf(self, message: Any) -> None:
+    @contextmanager
+    def _taking(self, transform: Any, static: bool) -> Iterator[None]:
+        """Take note of a transform that the buffer takes within."""
         with self.changed:
-            for transform in message.transforms:
-                self._add(transform)
+            self._parents[transform.child_frame_id] = transform.header.frame_id
+            if not static:
+                self._notice_jump(transform)
+            yield
             self.changed.notify_all()
 
-    def _add(self, transform: Any) -> None:
+    def _notice_jump(self, transform: Any) -> None:
         child, stamp = transform.child_frame_id, stamp_ns(transform.header.stamp)
         back = self._newest.get(child, stamp) - stamp
-        self._parents[child] = transform.header.frame_id
         jumped = back >= TIME_JUMP_NS and child in self._chain()
         if jumped:
-            self._buffer = self._new_buffer()
+            self._buffer.clear()  # static transforms stay
             self._newest = {}
-            for static in self._static.values():
-                self._buffer.set_transform_static(static, "ace_ros")
             self._on_jump(jumped_back(back))
         if back <= 0 or jumped:
             self._newest[child] = stamp
-        self._buffer.set_transform(transform, "ace_ros")
-
-    def _on_static(self, message: Any) -> None:
-        with self.changed:
-            for transform in message.transforms:
-                self._static[transform.child_frame_id] = transform
-                self._parents[transform.child_frame_id] = transform.header.frame_id
-                self._buffer.set_transform_static(transform, "ace_ros")
-            self.changed.notify_all()
 
     def _chain(self) -> set[str]:
         """Return the child frames between the frames that were asked for, without common parents."""
@@ -131,6 +112,20 @@ class TfTree:
             name = self._parents[name]
         return way
 
-    @staticmethod
-    def _new_buffer() -> Buffer:
-        return Buffer(cache_time=Duration(nanoseconds=KEPT_NS))
+
+class _WatchedBuffer(Buffer):
+    """A Buffer that says what a listener gives it; `taking(transform, static)` surrounds each."""
+
+    def __init__(self, taking: Callable[[Any, bool], AbstractContextManager[None]]) -> None:
+        super().__init__(cache_time=Duration(nanoseconds=KEPT_NS))
+        self._taking = taking
+
+    def set_transform(self, transform: Any, authority: str) -> None:
+        """Add a transform at its stamp."""
+        with self._taking(transform, False):
+            super().set_transform(transform, authority)
+
+    def set_transform_static(self, transform: Any, authority: str) -> None:
+        """Add a transform that holds at all times."""
+        with self._taking(transform, True):
+            super().set_transform_static(transform, authority)

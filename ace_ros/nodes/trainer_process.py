@@ -20,8 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ace_ros.config import override, training_preset
+from ace_ros.mapping.jobs.map_job import MapJob
+from ace_ros.mapping.validation import validation_in_words
 from ace_ros.nodes.options import MapperConfig
-from ace_ros.training.grade import grade_in_words
 
 KILL_AFTER_S = 10.0
 STDERR_LINES = 8
@@ -48,15 +50,12 @@ class Outcome:
 
 
 def map_command(config: MapperConfig, scene: str, map_path: str, preset: str, budget_s: float) -> list[str]:
-    """Return the command that trains a map of a scene as the mapper's options say."""
-    command = [sys.executable, "-m", "ace_ros", "map", scene, "-o", map_path]
-    command += ["--preset", preset, "--time-budget", str(budget_s), "--device", config.device]
-    command += ["--map-frame", config.map_frame, "--threads", str(config.threads)]
-    command += ["--progress-json", "--resume"]
-    command += ["--encoder", config.encoder] if config.encoder else []
-    command += ["--refine-poses"] if config.refine_poses else []
-    command += ["--use-depth"] if config.use_depth else []
-    return command
+    """Return the command that trains a map of a scene as the mapper's options say. Raises ConfigError."""
+    changes = {"refine_poses": config.refine_poses, "use_depth": config.use_depth}
+    encoder = {"encoder": config.encoder} if config.encoder else {}
+    training = override(training_preset(preset, budget_s), {**changes, **encoder})
+    job = MapJob(scene, map_path, training, config.device, config.map_frame, config.threads, resume=True)
+    return [sys.executable, "-m", "ace_ros", "map-job", job.to_json()]
 
 
 class TrainerProcess:
@@ -169,7 +168,7 @@ class TrainerProcess:
 
     def _conclude(self, code: int, last_lines: str) -> Outcome:
         if code == 0 and self._result:
-            graded = grade_in_words(self._result.get("grade") or {}).splitlines()[0]
+            graded = validation_in_words(self._result.get("grade") or {}).splitlines()[0]
             return Outcome("done", f"the map is ready; {graded}", self._result)
         if self._cancelled:
             return Outcome("cancelled", "training was cancelled; no map was written")

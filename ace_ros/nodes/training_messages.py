@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ace_ros.mapping.validation import weak_place_in_words
 from ace_ros.nodes.trainer_process import Outcome
-from ace_ros.training.grade import weak_place_in_words
 
 
 def fill_train_response(response: Any, outcome: Outcome) -> Any:

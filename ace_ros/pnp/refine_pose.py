@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ace_ros.compute.precision import full_precision
+from ace_ros.compute.threads import one_thread
 from ace_ros.geometry.camera import Camera
 from ace_ros.pnp.correspondences import prepare
 from ace_ros.pnp.covariance import pose_covariance
 from ace_ros.pnp.refine import refine
-from ace_ros.pnp.score import full_precision
-from ace_ros.pnp.solve import check, check_tensor, inliers_of, one_thread, to_map, to_prepared
+from ace_ros.pnp.solve import check, check_tensor, inliers_of, to_map, to_prepared
 
 STEPS = 3  # of Levenberg-Marquardt in each round
 

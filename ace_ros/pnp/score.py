@@ -8,9 +8,6 @@ under all poses. float32 is enough, because the points are centred and scaled be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
@@ -19,17 +16,6 @@ from ace_ros.pnp.correspondences import Correspondences
 MIN_DEPTH = 1e-3  # in units of the scene's scale; nearer points, or behind the camera, are outliers
 NO_DEPTH, NOT_ZERO = 1e-12, 1e-14
 CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}  # errors at a time: the cache, the memory
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Keep products of float32 matrices in float32: TF32's mantissa of ten bits ruins projections."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def projection_coefficients(seen: Correspondences, limit_px: float) -> Tensor:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from ace_ros.compute.precision import full_precision
+from ace_ros.compute.threads import one_thread
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
 from ace_ros.pnp.accept import MIN_POINTS, Reason, refusal
@@ -18,8 +18,6 @@ from ace_ros.pnp.covariance import pose_covariance
 from ace_ros.pnp.poses import CameraPoses
 from ace_ros.pnp.ransac import Draws, Stage, search
 from ace_ros.pnp.refine import errors, orthonormal
-from ace_ros.pnp.score import full_precision
-from ace_ros.process import keep_memory
 
 # Samples worked on at a time: one image's on a CPU, whose cache is small, some 32 images' on a GPU.
 CHUNK_SAMPLES = {"cuda": 1 << 19}
@@ -65,7 +63,6 @@ def solve_pose(
     if missing:
         pixels, points = _padded(pixels, missing), _padded(points, missing)
         weights = None if weights is None else _padded(weights, missing)
-    keep_memory()
     draws = Draws(config.seed, generator, pixels.device)
     per_chunk = max(1, CHUNK_SAMPLES.get(pixels.device.type, 0) // config.hypotheses)
     parts = []
@@ -100,21 +97,6 @@ def without(poses: PoseBatch, refused: Tensor, reason: Reason) -> PoseBatch:
         covariance=torch.where(refused[:, None, None], torch.nan, poses.covariance),
         reason=torch.where(refused, int(reason), poses.reason).to(torch.uint8),
     )
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """Keep the work of this thread on one core, if it is a CPU's.
-
-    The operations are many and small. Shared between cores they gain little on an idle machine,
-    and on a busy one, such as a robot's, each waits for the other core: a hundred times longer.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if device.type == "cpu" else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _solve_chunk(

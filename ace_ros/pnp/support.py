@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ace_ros.compute.precision import full_precision
+from ace_ros.compute.threads import one_thread
 from ace_ros.config import RansacConfig
 from ace_ros.geometry.camera import Camera
 from ace_ros.pnp.correspondences import prepare
 from ace_ros.pnp.poses import CameraPoses
 from ace_ros.pnp.ransac import Draws, Stage, best_score
-from ace_ros.pnp.score import full_precision
-from ace_ros.pnp.solve import one_thread
 
 # A twelfth of what a pose is searched with. Of points of which a fifth is right, eight samples
 # in a thousand are.

@@ -18,11 +18,11 @@ from ace_ros.atlas.folder import add_maps
 from ace_ros.config import AtlasConfig
 from ace_ros.data.scene import Frame, load_scene, read_grey
 from ace_ros.errors import CameraError, MapError
+from ace_ros.localization.relocalizer import Relocalizer
+from ace_ros.maps.global_descriptor import SIZE
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.encoder_file import load_encoder
-from ace_ros.network.signature import SIZE
 from ace_ros.pnp import Reason
-from ace_ros.relocalizer import Relocalizer
-from ace_ros.scene_map import SceneMap
 from support import Trained, elsewhere
 
 Build = Callable[..., PlaceFinder]
@@ -161,9 +161,9 @@ def test_the_known_place_is_tried_first_and_the_others_if_it_fails(
 def test_a_point_in_a_frame_and_a_position_choose_the_candidates(
     build: Build, trained: Trained, frames: list[Frame], tmp_path: Path
 ) -> None:
-    unsigned = replace(trained.scene_map, signature=torch.zeros(0, SIZE).half())
+    unsigned = replace(trained.scene_map, descriptors=torch.zeros(0, SIZE).half())
     finder = build(wall=unsigned, **{f"room_{n}": elsewhere(trained.scene_map, n) for n in range(6)})
-    assert show(finder, frames[0]).reason is Reason.UNKNOWN_PLACE  # it has no signature
+    assert show(finder, frames[0]).reason is Reason.UNKNOWN_PLACE  # it has no descriptor
     here = Hint(map_frame="wall", point=frames[0].T_map_camera[:3, 3])
     assert show(finder, frames[0], here).trials[0].place.name == "wall"
     far = Hint(map_frame="wall", point=frames[0].T_map_camera[:3, 3] + 1000.0)

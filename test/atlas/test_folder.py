@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from ace_ros.atlas.folder import add_maps, check, is_atlas, map_path, remove_places
 from ace_ros.atlas.index import INDEX_NAME, read_index
 from ace_ros.errors import ConfigError, MapError
+from ace_ros.landmarks.landmarks import no_landmarks
+from ace_ros.maps.global_descriptor import SIZE
+from ace_ros.maps.scene_map import Chunk, SceneMap
 from ace_ros.network.head import Head
-from ace_ros.network.landmarks import no_landmarks
-from ace_ros.network.signature import SIZE
-from ace_ros.scene_map import Chunk, SceneMap
 
 
 def scene_map(seed: int, map_frame: str, encoder_hash: str = "0123456789abcdef") -> SceneMap:
@@ -40,7 +40,7 @@ def scene_map(seed: int, map_frame: str, encoder_hash: str = "0123456789abcdef")
         encoder_hash=encoder_hash,
         map_frame=map_frame,
         created="2026-01-01T00:00:00+00:00",
-        signature=F.normalize(torch.randn(4, SIZE), dim=1).half(),
+        descriptors=F.normalize(torch.randn(4, SIZE), dim=1).half(),
     )
 
 
@@ -70,7 +70,7 @@ def test_maps_are_copied_and_listed(atlas: Path, maps: list[Path]) -> None:
         assert place.map_bytes == path.stat().st_size and place.created == "2026-01-01T00:00:00+00:00"
         loaded = SceneMap.load(path)
         assert torch.equal(place.bounds, loaded.bounds)
-        assert torch.equal(index.signature(number), loaded.signature)
+        assert torch.equal(index.descriptors(number), loaded.descriptors)
     assert [p.position for p in index] == [None, (48.2, 16.37), None]
     assert list(check(atlas)) == []
 
@@ -99,7 +99,7 @@ def test_a_place_is_replaced_only_on_request(atlas: Path, maps: list[Path]) -> N
         add_maps(atlas, maps[1:2])
     add_maps(atlas, maps[1:2], replaces=True)
     index = read_index(atlas)
-    assert len(index) == 3 and torch.equal(index.signature(0), SceneMap.load(maps[1]).signature)
+    assert len(index) == 3 and torch.equal(index.descriptors(0), SceneMap.load(maps[1]).descriptors)
     assert list(check(atlas)) == []
 
 
@@ -128,14 +128,14 @@ def test_maps_that_cannot_be_added(atlas: Path, maps: list[Path], tmp_path: Path
     assert len(read_index(atlas)) == 3 and list(check(atlas)) == []
 
 
-def test_a_map_without_a_signature_is_taken_with_a_warning(
+def test_a_map_without_a_descriptor_is_taken_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "old.safetensors"
-    replace(scene_map(0, "map"), signature=torch.zeros(0, SIZE).half()).save(path)
+    replace(scene_map(0, "map"), descriptors=torch.zeros(0, SIZE).half()).save(path)
     add_maps(tmp_path / "a", [path])
-    assert "has no signature" in caplog.text
-    assert len(read_index(tmp_path / "a").signature(0)) == 0
+    assert "has no descriptor" in caplog.text
+    assert len(read_index(tmp_path / "a").descriptors(0)) == 0
 
 
 def test_check_names_every_problem_and_goes_on(atlas: Path, maps: list[Path]) -> None:

@@ -23,9 +23,9 @@ from ace_ros.atlas.index import (
     write_index,
 )
 from ace_ros.errors import MapError
-from ace_ros.network.signature import SIZE
-from ace_ros.scene_map import SIGNATURE
-from ace_ros.tensor_file import read_header
+from ace_ros.files.tensor_file import read_header
+from ace_ros.maps.global_descriptor import SIZE
+from ace_ros.maps.scene_map import DESCRIPTORS
 
 BOUNDS = torch.tensor([[-5.0, -5.0, 0.0], [5.0, 5.0, 3.0]], dtype=torch.float64)
 
@@ -43,7 +43,10 @@ def index(tmp_path: Path) -> AtlasIndex:
     """Four places, given in another order than that of their names."""
     entries = [
         (place("cellar", position=(48.2000, 16.3700)), views(0)),
-        (place("attic", "house", created="2026-01-01T00:00:00+00:00", grade={"recall": 0.9}), views(1, 2)),
+        (
+            place("attic", "house", created="2026-01-01T00:00:00+00:00", validation={"recall": 0.9}),
+            views(1, 2),
+        ),
         (place("old", "house", bounds=BOUNDS + 100.0), torch.zeros(0, SIZE)),
         (place("lobby", position=(48.2005, 16.3705)), views(3, 16)),
     ]
@@ -54,13 +57,13 @@ def index(tmp_path: Path) -> AtlasIndex:
 def test_what_was_written_is_read(index: AtlasIndex) -> None:
     assert [p.name for p in index] == ["attic", "cellar", "lobby", "old"]
     attic = index[0]
-    assert (attic.map_frame, attic.grade, attic.position) == ("house", {"recall": 0.9}, None)
+    assert (attic.map_frame, attic.validation, attic.position) == ("house", {"recall": 0.9}, None)
     assert torch.equal(attic.bounds, BOUNDS) and attic.created.startswith("2026")
     assert index[1].position == (48.2, 16.37)
     assert (index.encoder, index.encoder_hash) == ("lite", "abc")
     for number, seed, count in ((0, 1, 2), (1, 0, 4), (2, 3, 16)):
-        assert torch.equal(index.signature(number), views(seed, count))
-    assert len(index.signature(3)) == 0
+        assert torch.equal(index.descriptors(number), views(seed, count))
+    assert len(index.descriptors(3)) == 0
 
 
 def test_places_are_found_by_name(index: AtlasIndex) -> None:
@@ -72,8 +75,8 @@ def test_the_most_similar_places_come_first(index: AtlasIndex) -> None:
     query = views(3, 16)[7].float()
     ranked = index.rank(query, 10)
     assert ranked[0][0] == 2 and ranked[0][1] == pytest.approx(1.0, abs=1e-2)
-    expected = {n: float((index.signature(n).float() @ query).max()) for n in (0, 1, 2)}
-    assert dict(ranked) == pytest.approx(expected, abs=1e-3)  # the place without signatures is not there
+    expected = {n: float((index.descriptors(n).float() @ query).max()) for n in (0, 1, 2)}
+    assert dict(ranked) == pytest.approx(expected, abs=1e-3)  # the place without descriptors is not there
     assert [n for n, _ in ranked] == sorted(expected, key=lambda n: -expected[n])
     assert len(index.rank(query, 1)) == 1
 
@@ -90,7 +93,7 @@ def test_many_rows_are_ranked_as_few(tmp_path: Path) -> None:
     entries = [(place(f"p{n:04d}"), views(n, 1 + n % 5)) for n in range(3000)]
     index = make_index("lite", "abc", entries)
     for number in (0, 1499, 2999):
-        assert index.rank(index.signature(number)[0].float(), 1)[0][0] == number
+        assert index.rank(index.descriptors(number)[0].float(), 1)[0][0] == number
 
 
 def test_distances_on_earth(index: AtlasIndex) -> None:
@@ -146,8 +149,8 @@ def change(folder: Path, name: str, value: torch.Tensor | None) -> None:
         ("line_ends", torch.tensor([10, 20, 30, 1 << 40])),
         ("line_ends", torch.tensor([-1, 20, 30, 40])),
         ("signature_ends", torch.tensor([2, 6, 22, 23])),
-        (SIGNATURE, torch.zeros(22, 7).half()),
-        (SIGNATURE, torch.tensor(1.0).half()),
+        (DESCRIPTORS, torch.zeros(22, 7).half()),
+        (DESCRIPTORS, torch.tensor(1.0).half()),
     ],
 )
 def test_columns_that_do_not_belong_together_are_refused(
@@ -191,5 +194,5 @@ def test_an_index_of_another_kind_is_refused(index: AtlasIndex, tmp_path: Path) 
 
 def test_an_index_that_is_replaced_stays_as_it_was_opened(index: AtlasIndex, tmp_path: Path) -> None:
     write_index(tmp_path, make_index("lite", "abc", [(place("new"), views(8, 100))]))
-    assert torch.equal(index.signature(2), views(3, 16)) and index[2].name == "lobby"
+    assert torch.equal(index.descriptors(2), views(3, 16)) and index[2].name == "lobby"
     assert math.isclose(index.rank(views(3, 16)[0].float(), 1)[0][1], 1.0, abs_tol=1e-2)

@@ -33,6 +33,23 @@ def test_quaternions_there_and_back_for_every_angle() -> None:
         torch.testing.assert_close(se3.from_quaternion(q), R, atol=1e-12, rtol=0)
 
 
+def test_rotation_goes_the_shorter_way_at_an_even_rate() -> None:
+    axis, t = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64), torch.tensor([[1.0, 2.0, 3.0]]).double()
+    for yaw in (1e-9, 0.3, 3.0, -3.1):
+        T_b = se3.from_rotation_translation(se3.so3_exp(yaw * axis), t[0])
+        for share in (0.0, 0.25, 0.5, 1.0):
+            T = se3.interpolate(torch.eye(4, dtype=torch.float64), T_b, share)
+            assert float(se3.rotation_angle(T[:3, :3])) == pytest.approx(abs(share * yaw), abs=1e-9)
+            torch.testing.assert_close(T[:3, 3], share * t[0])
+
+
+def test_both_signs_of_a_quaternion_are_interpolated_alike(T: torch.Tensor) -> None:
+    q = se3.to_quaternion(T[:, :3, :3])
+    one, other = q[:32], q[32:]
+    torch.testing.assert_close(se3.slerp(one, other, 0.3), se3.slerp(one, -other, 0.3))
+    torch.testing.assert_close(se3.slerp(one, other, 0.3).norm(dim=-1), torch.ones(32, dtype=torch.float64))
+
+
 def test_a_quaternion_is_in_ros_order() -> None:
     quarter_turn_about_z = torch.tensor([0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)], dtype=torch.float64)
     expected = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)

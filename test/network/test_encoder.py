@@ -4,8 +4,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ace_ros.encoder_training.training import SHAPES
 from ace_ros.network.encoder import Encoder, EncoderShape, cell_centres, receptive_field_px
-from ace_ros.network.train_encoder import SHAPES
 
 SMALL = EncoderShape(stem=(4, 8, 16), inner=8, context=(16, 16), blocks=1)
 

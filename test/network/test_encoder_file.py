@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
+from ace_ros.files.tensor_file import read_header
 from ace_ros.network.ace_checkpoint import AceEncoder
 from ace_ros.network.encoder import Encoder, EncoderShape
 from ace_ros.network.encoder_file import (
@@ -20,7 +21,6 @@ from ace_ros.network.encoder_file import (
     save_encoder,
     shipped_encoders,
 )
-from ace_ros.tensor_file import read_header
 
 SMALL = EncoderShape(stem=(4, 8, 16), inner=8, context=(16,), blocks=1)
 
@@ -162,3 +162,11 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
         load_encoder(tmp_path / "broken.pt")
     with pytest.raises(MapError, match="cannot be read"):
         load_encoder(tmp_path / "missing.pt")
+
+
+def test_an_encoder_that_is_wanted_elsewhere_stays_where_it_is() -> None:
+    encoder = load_encoder("lite")
+    elsewhere = encoder.to(torch.device("meta"))
+    assert {p.device.type for p in elsewhere.module.parameters()} == {"meta"}
+    assert {p.device.type for p in encoder.module.parameters()} == {"cpu"}
+    assert encoder.to(torch.device("cpu")) is encoder

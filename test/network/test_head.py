@@ -4,9 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ace_ros.compute.precision import autocast
 from ace_ros.network.head import Head
 from ace_ros.network.head_ensemble import HeadEnsemble
-from ace_ros.network.precision import autocast
 
 SHAPES = [(128, 256, 1), (16, 32, 0), (24, 32, 3)]
 

@@ -23,12 +23,13 @@ from nav_msgs.msg import Odometry
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_stamp, fill_transform
-from ace_ros.nodes.images import fill_compressed, fill_image
+from ace_ros.nodes.images import compressed_message, image_message
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LATCHED = QoSProfile(
@@ -148,10 +149,13 @@ def base_at(x: float, yaw: float = 0.0) -> torch.Tensor:
 
 
 class Robot:
-    """Publishes what a robot with a camera publishes. Its clock `stamp` only goes on by `tick`."""
+    """Publishes what a robot with a camera publishes. Its clock `stamp` only goes on by `tick`.
+
+    It publishes to those who listen: what is sent before they are connected would not arrive.
+    """
 
     def __init__(self, graph: Graph, camera: Camera | None = None) -> None:
-        node = graph.node
+        node = self._node = graph.node
         self.camera = camera or test_camera()
         self.stamp = time.time_ns()
         self.image = node.create_publisher(Image, "/ace/image", 10)
@@ -166,6 +170,24 @@ class Robot:
     def tick(self, seconds: float = 0.1) -> None:
         self.stamp += int(seconds * 1e9)
 
+    def send(self, publisher: Any, message: Any, reliably: bool = False) -> None:
+        """Publish once every subscriber in the graph is connected, one `reliably` where that matters."""
+
+        def connected() -> bool:
+            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            kinds = {one.qos_profile.reliability for one in known}
+            heard = ReliabilityPolicy.RELIABLE in kinds if reliably else bool(kinds)
+            return heard and publisher.get_subscription_count() >= len(known)
+
+        what = f"a connection with all subscribers of {publisher.topic_name}"
+        try:
+            wait_for(what, connected, START_TIMEOUT_S)
+        except AssertionError as error:
+            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            count = publisher.get_subscription_count()
+            raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
+        publisher.publish(message)
+
     def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)
         transform.header.frame_id = parent
@@ -174,14 +196,14 @@ class Robot:
         return transform
 
     def publish_tf(self, T_odom_base: torch.Tensor, parent: str = "odom") -> None:
-        self.tf.publish(TFMessage(transforms=[self._transform(parent, "base_link", T_odom_base)]))
+        self.send(self.tf, TFMessage(transforms=[self._transform(parent, "base_link", T_odom_base)]))
 
     def publish_odometry(self, T_odom_base: torch.Tensor, frame: str = "odom") -> None:
         message = Odometry(child_frame_id="base_link")
         message.header.frame_id = frame
         fill_stamp(message.header.stamp, self.stamp)
         fill_pose(message.pose.pose, T_odom_base)
-        self.odometry.publish(message)
+        self.send(self.odometry, message)
 
     def publish_info(self, **changes: Any) -> None:
         message = fill_camera_info(CameraInfo(), self.camera)
@@ -189,15 +211,15 @@ class Robot:
         message.header.frame_id = "camera"
         for name, value in changes.items():
             setattr(message, name, value)
-        self.info.publish(message)
+        self.send(self.info, message)
 
     def publish_image(self, pixels: np.ndarray, compressed: bool = False, **changes: Any) -> None:
-        message = fill_compressed(CompressedImage(), pixels) if compressed else fill_image(Image(), pixels)
-        fill_stamp(message.header.stamp, self.stamp)
-        message.header.frame_id = "camera"
+        header = Header(frame_id="camera")
+        fill_stamp(header.stamp, self.stamp)
+        message = (compressed_message if compressed else image_message)(pixels, header)
         for name, value in changes.items():
             setattr(message, name, value)
-        (self.compressed if compressed else self.image).publish(message)
+        self.send(self.compressed if compressed else self.image, message, reliably=True)
 
     def look(self, pixels: np.ndarray, T_odom_camera: torch.Tensor, **changes: Any) -> None:
         """Publish one image with odometry and calibration, as taken from a place."""

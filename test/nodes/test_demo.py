@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from geometry_msgs.msg import PoseStamped
 from graph import Graph, wait_for
 from nav_msgs.msg import Odometry
@@ -26,11 +27,11 @@ from std_msgs.msg import Float32
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
-from ace_ros import demo_report
 from ace_ros.data.camera_info import camera_of_info
-from ace_ros.data.simulated_drive import mapping_tour, second_tour
+from ace_ros.evaluation import demo_report
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.images import image_array
+from ace_ros.simulation.drive import mapping_tour, second_tour
 
 MANY = QoSProfile(depth=200)
 SENSOR = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -116,7 +117,8 @@ def test_a_short_demo_runs_end_to_end(tmp_path: Path) -> None:
     assert 0 <= report["localized"] <= report["queries"] > 0
     assert 8.0 <= report["train_s"] < 200.0
     assert report["latency_ms"]["median"] > 0.0
-    assert report["ros"] in ("embedded", os.environ.get("ROS_DISTRO"))
+    middleware = rclpy.get_rmw_implementation_identifier()
+    assert report["ros"] == f"{os.environ['ROS_DISTRO']}, {middleware}"
     assert (output / "data" / "maps" / "simulated_room.safetensors").stat().st_size == report["map_bytes"]
     for name in ("trajectory", "errors", "map_points", "mapping"):
         assert (output / f"{name}.png").stat().st_size > 5000

@@ -1,94 +1,142 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files, started as a user starts them."""
+"""The launch files: their nodes start, take remappings, and end well with the launch."""
 
 from __future__ import annotations
 
-import shutil
-import signal
-import subprocess
-import time
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy")
+pytest.importorskip("launch_pytest")
 
-from graph import Graph, Robot, base_at, texture, wait_for
+import launch_pytest
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_path
+from graph import START_TIMEOUT_S, Graph, Robot, base_at, texture, wait_for
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit, OnProcessStart, OnShutdown
+from launch.launch_description_sources import (
+    PythonLaunchDescriptionSource,
+    get_launch_description_from_python_launch_file,
+)
 from std_srvs.srv import SetBool
 
 from ace_ros.msg import LocalizationStatus, MappingStatus
-
-ROS2 = shutil.which("ros2")
-pytestmark = pytest.mark.skipif(ROS2 is None, reason="there is no command ros2")
+from ace_ros.nodes.large_images import variables
 
 
-def launch(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [ROS2, "launch", "ace_ros", *arguments], stdout=output, stderr=subprocess.STDOUT
+def launch_file(name: str) -> str:
+    return str(get_package_share_path("ace_ros") / "launch" / name)
+
+
+class Watched:
+    """A launch file with arguments, and what becomes of it."""
+
+    def __init__(self, name: str, **arguments: str) -> None:
+        self.started: list[str] = []  # names of processes
+        self.environments: list[dict[str, str]] = []  # theirs
+        self.exits: list[int] = []  # their exit codes
+        self.end = ""  # the reason why the launch ended
+        source = PythonLaunchDescriptionSource(launch_file(name))
+        self.description = LaunchDescription(
+            [
+                RegisterEventHandler(OnProcessStart(on_start=self._on_start)),
+                RegisterEventHandler(OnProcessExit(on_exit=self._on_exit)),
+                RegisterEventHandler(OnShutdown(on_shutdown=self._on_shutdown)),
+                IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+            ]
         )
 
+    def _on_start(self, event: Any, context: Any) -> None:
+        self.started.append(event.process_name.rpartition("-")[0])
+        entries = Path(f"/proc/{event.pid}/environ").read_text().split("\0")
+        self.environments.append(dict(entry.split("=", 1) for entry in entries if "=" in entry))
 
-def interrupt(process: subprocess.Popen[bytes], log: Path) -> None:
-    """End a launch as Ctrl-C does: it ends its nodes."""
-    process.send_signal(signal.SIGINT)
-    try:
-        assert process.wait(30.0) == 0, log.read_text()
-    finally:
-        process.kill()
+    def _on_exit(self, event: Any, context: Any) -> None:
+        self.exits.append(event.returncode)
+
+    def _on_shutdown(self, event: Any, context: Any) -> None:
+        self.end = event.reason
+
+
+@pytest.fixture
+def mapper(tmp_path: Path) -> Watched:
+    params = tmp_path / "params.yaml"
+    params.write_text(f"/**:\n  ros__parameters:\n    data_dir: {tmp_path}\n")
+    topics = {"image": "/ace/image", "camera_info": "/ace/camera_info"}
+    return Watched("map.launch.py", **topics, params_file=str(params))
+
+
+@launch_pytest.fixture
+def map_launch(mapper: Watched) -> LaunchDescription:
+    return mapper.description
+
+
+@pytest.fixture
+def localizer() -> Watched:
+    return Watched("localize.launch.py", map="2024")
+
+
+@launch_pytest.fixture
+def localize_launch(localizer: Watched) -> LaunchDescription:
+    return localizer.description
+
+
+@pytest.mark.launch(fixture=map_launch)
+def test_the_mapper_is_launched_with_its_topics_remapped(
+    mapper: Watched, graph: Graph, tmp_path: Path
+) -> Iterator[None]:
+    statuses = graph.collect(MappingStatus, "/ace/mapping_status")
+    wait_for("the mapper's first status", lambda: statuses or mapper.exits, START_TIMEOUT_S)
+    assert not mapper.exits, "the mapper has ended"
+    robot = Robot(graph)
+    assert graph.call(SetBool, "/ace/record", data=True).success
+
+    def recorded() -> bool:
+        robot.look(texture(0), base_at(0.0))
+        return statuses[-1].keyframes > 0 or statuses[-1].dropped_unsynchronised > 0
+
+    wait_for("an image", recorded)
+    assert statuses[-1].scene.startswith(str(tmp_path))
+    for name in variables(os.environ):
+        assert mapper.environments[0][name].endswith("config/fastdds_large_images.xml")
+    yield
+    assert mapper.started == ["mapper"] and mapper.exits == [0]
+
+
+@pytest.mark.launch(fixture=localize_launch)
+def test_the_localizer_is_launched_and_tells_that_its_map_is_missing(
+    localizer: Watched, graph: Graph
+) -> Iterator[None]:
+    statuses = graph.collect(LocalizationStatus, "/ace/localization_status")
+    wait_for("the localizer's first status", lambda: statuses or localizer.exits, START_TIMEOUT_S)
+    assert not localizer.exits, "the localizer has ended"
+    assert statuses[-1].state == LocalizationStatus.NO_MAP
+    assert statuses[-1].message.endswith("2024.safetensors: there is no such map")
+    yield
+    assert localizer.started == ["localizer"] and localizer.exits == [0]
 
 
 @pytest.mark.parametrize("name", ["map.launch.py", "localize.launch.py"])
 def test_every_argument_has_a_description(name: str) -> None:
-    shown = subprocess.run(
-        [ROS2, "launch", "ace_ros", name, "--show-args"], capture_output=True, text=True, timeout=60
-    )
-    assert shown.returncode == 0, shown.stderr
-    for argument in ("namespace", "image", "camera_info", "params_file", "use_sim_time"):
-        assert f"'{argument}'" in shown.stdout
+    description = get_launch_description_from_python_launch_file(launch_file(name))
+    described = {argument.name: argument.description for argument in description.get_launch_arguments()}
+    assert set(described) >= {"namespace", "image", "camera_info", "params_file", "use_sim_time"}
+    assert "no description given" not in described.values()
 
 
-def test_the_mapper_is_launched_with_its_topics_remapped(graph: Graph, tmp_path: Path) -> None:
-    params = tmp_path / "params.yaml"
-    params.write_text(f"/**:\n  ros__parameters:\n    data_dir: {tmp_path}\n")
-    log = tmp_path / "launch.log"
-    process = launch(
-        log, "map.launch.py", "image:=/ace/image", "camera_info:=/ace/camera_info", f"params_file:={params}"
-    )
+def test_where_rviz_is_missing_no_localizer_is_started() -> None:
     try:
-        statuses = graph.collect(MappingStatus, "/ace/mapping_status")
-        wait_for("the mapper's first status", lambda: statuses, 60.0)
-        robot = Robot(graph)
-        assert graph.call(SetBool, "/ace/record", data=True).success
-
-        def recorded() -> bool:
-            robot.look(texture(0), base_at(0.0))
-            return statuses[-1].keyframes > 0 or statuses[-1].dropped_unsynchronised > 0
-
-        wait_for("an image", recorded)
-        assert statuses[-1].scene.startswith(str(tmp_path))
-    finally:
-        interrupt(process, log)
-
-
-def test_the_localizer_is_launched_and_tells_that_its_map_is_missing(graph: Graph, tmp_path: Path) -> None:
-    log = tmp_path / "launch.log"
-    process = launch(log, "localize.launch.py", "map:=2024")
-    try:
-        statuses = graph.collect(LocalizationStatus, "/ace/localization_status")
-        wait_for("the localizer's first status", lambda: statuses, 60.0)
-        assert statuses[-1].state == LocalizationStatus.NO_MAP
-        assert statuses[-1].message.endswith("2024.safetensors: there is no such map")
-    finally:
-        interrupt(process, log)
-
-
-def test_where_rviz_is_missing_the_localizer_is_not_left_running(graph: Graph, tmp_path: Path) -> None:
-    if subprocess.run([ROS2, "pkg", "prefix", "rviz2"], capture_output=True).returncode == 0:
+        get_package_prefix("rviz2")
         pytest.skip("RViz is installed")
-    statuses = graph.collect(LocalizationStatus, "/without_rviz/localization_status")
-    log = tmp_path / "launch.log"
-    process = launch(log, "localize.launch.py", "rviz:=true", "namespace:=without_rviz")
-    assert process.wait(60.0) == 1 and "'rviz2' not found" in log.read_text()
-    time.sleep(8.0)  # that long a localizer may take to start
-    assert not statuses, "the launch has ended, its localizer has not"
+    except PackageNotFoundError:
+        pass
+    watched = Watched("localize.launch.py", rviz="true")
+    service = LaunchService()
+    service.include_launch_description(watched.description)
+    assert service.run() == 1 and watched.started == []
+    assert "package 'rviz2' not found" in watched.end

@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 from std_srvs.srv import Trigger
 
 from ace_ros.data.scene import Frame, load_scene
+from ace_ros.maps.scene_map import Chunk, SceneMap
 from ace_ros.msg import LocalizationStatus
 from ace_ros.nodes.conversions import stamp_ns
-from ace_ros.scene_map import Chunk, SceneMap
 from ace_ros.srv import LoadMap
 from support import Trained, elsewhere
 

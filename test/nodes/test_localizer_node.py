@@ -29,9 +29,9 @@ from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.geometry.se3 import inverse
+from ace_ros.maps.scene_map import SceneMap
 from ace_ros.msg import LocalizationStatus
 from ace_ros.nodes.conversions import matrix_of_pose, matrix_of_transform, stamp_ns
-from ace_ros.scene_map import SceneMap
 from ace_ros.srv import LoadMap
 
 Status = LocalizationStatus

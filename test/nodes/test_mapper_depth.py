@@ -14,16 +14,19 @@ import torch
 pytest.importorskip("rclpy")
 
 from graph import T_BASE_CAMERA, Graph, Robot, base_at, texture, wait_for
-from sensor_msgs.msg import Image, PointCloud2, PointField
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
 
-from ace_ros.cli import build_parser
+from ace_ros.cli.parser import build_parser
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import Frame, load_scene
 from ace_ros.geometry.se3 import from_rotation_translation, inverse
+from ace_ros.mapping.jobs.map_job import MapJob
 from ace_ros.msg import MappingStatus
-from ace_ros.nodes.conversions import fill_cloud, fill_stamp
+from ace_ros.nodes.clouds import cloud_message
+from ace_ros.nodes.conversions import fill_stamp
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.trainer_process import map_command
 
@@ -49,13 +52,12 @@ class DepthRobot(Robot):
         message.data = np.ascontiguousarray(depth).view(np.uint8).reshape(-1).tolist()
         fill_stamp(message.header.stamp, self.stamp + int(after_s * 1e9))
         message.header.frame_id = frame
-        self.depth.publish(message)
+        self.send(self.depth, message)
 
     def publish_points(self, points: np.ndarray, after_s: float = 0.0) -> None:
-        message = fill_cloud(PointCloud2(), PointField, points, np.zeros(len(points), np.uint8))
-        fill_stamp(message.header.stamp, self.stamp + int(after_s * 1e9))
-        message.header.frame_id = "lidar"
-        self.points.publish(message)
+        header = Header(frame_id="lidar")
+        fill_stamp(header.stamp, self.stamp + int(after_s * 1e9))
+        self.send(self.points, cloud_message(header, points, np.zeros(len(points), np.uint8)))
 
 
 class Recorder:
@@ -167,4 +169,5 @@ def test_both_topics_are_refused(graph: Graph, start_node: Any, tmp_path: Path) 
 def test_maps_are_trained_from_depth_only_where_the_parameter_says_so(use_depth: bool) -> None:
     command = map_command(MapperConfig(use_depth=use_depth), "scene", "map.safetensors", "fast", 5.0)
     assert command[1:3] == ["-m", "ace_ros"]
-    assert build_parser().parse_args(command[3:]).use_depth is use_depth
+    job = MapJob.from_json(build_parser().parse_args(command[3:]).job)
+    assert job.config.use_depth is use_depth

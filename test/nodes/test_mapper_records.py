@@ -24,7 +24,7 @@ from std_srvs.srv import SetBool
 
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.msg import MappingStatus
-from ace_ros.nodes.images import to_grey
+from ace_ros.network.input import to_grey
 
 COUNTED = (
     "skipped_near", "dropped_blurred", "dropped_duplicate", "dropped_unsynchronised", "dropped_camera",

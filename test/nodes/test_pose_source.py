@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ace_ros.geometry.se3 import from_rotation_translation, rotation_angle, so3_exp
+from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
 from ace_ros.nodes.conversions import fill_pose, fill_stamp
-from ace_ros.nodes.pose_source import NoPose, OdometryBuffer, interpolate, wait_for_pose
+from ace_ros.nodes.pose_source import NoPose, OdometryBuffer, wait_for_pose
 
 S = 1_000_000_000
 
@@ -55,12 +55,6 @@ def test_poses_are_interpolated_at_the_stamp(buffer: OdometryBuffer) -> None:
     buffer.add(odometry(10 * S + S // 2, 2.0, 1.0))
     torch.testing.assert_close(buffer.look_up(10 * S + S // 8), pose(1.25, 0.25))
     torch.testing.assert_close(buffer.look_up(10 * S), pose(1.0))
-
-
-def test_rotation_goes_the_shorter_way_at_an_even_rate() -> None:
-    for yaw in (1e-9, 0.3, 3.0, -3.1):
-        half = interpolate(pose(0.0), pose(1.0, yaw), 0.5)
-        assert float(rotation_angle(half[:3, :3])) == pytest.approx(abs(yaw) / 2, abs=1e-9)
 
 
 def test_an_image_newer_than_odometry_is_waited_for(buffer: OdometryBuffer) -> None:

@@ -10,7 +10,7 @@ from ace_ros.geometry.se3 import inverse
 from ace_ros.pnp import score
 from ace_ros.pnp.correspondences import Correspondences, prepare
 from ace_ros.pnp.refine import errors, moved, orthonormal, pose_jacobian, refine
-from ace_ros.pnp.score import full_precision, projection_coefficients, soft_inliers
+from ace_ros.pnp.score import projection_coefficients, soft_inliers
 
 
 def prepared(scene: PoseScene) -> tuple[Correspondences, Tensor]:
@@ -104,13 +104,6 @@ def test_weights_scale_what_a_point_counts() -> None:
     pose = torch.cat([true[..., :3], t], -1).flatten(2)
     total = soft_inliers(pose, projection_coefficients(seen, 10.0), seen.weights)
     assert torch.allclose(total[0, 0].double(), weights.sum(), rtol=1e-4)
-
-
-def test_full_precision_is_put_back() -> None:
-    before = torch.get_float32_matmul_precision()
-    with full_precision():
-        assert torch.get_float32_matmul_precision() == "highest"
-    assert torch.get_float32_matmul_precision() == before
 
 
 @pytest.mark.parametrize("camera", CAMERAS)

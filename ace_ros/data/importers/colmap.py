@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COLMAP models, text or binary: cameras and posed images."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ace_ros.data.image_file import image_size
+from ace_ros.data.importers.new_scene import PosedImage
+from ace_ros.errors import CameraError, SceneError
+from ace_ros.geometry import se3
+from ace_ros.geometry.camera import Camera
+
+# COLMAP's model -> (number in binary files, parameters, our model).
+MODELS = {
+    "SIMPLE_PINHOLE": (0, 3, "pinhole"),
+    "PINHOLE": (1, 4, "pinhole"),
+    "SIMPLE_RADIAL": (2, 4, "plumb_bob"),
+    "RADIAL": (3, 5, "plumb_bob"),
+    "OPENCV": (4, 8, "plumb_bob"),
+    "OPENCV_FISHEYE": (5, 8, "equidistant"),
+    "FULL_OPENCV": (6, 12, "rational_polynomial"),
+}
+ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
+
+
+def read_colmap(source: Path) -> list[PosedImage]:
+    """Read a COLMAP project: a model in `source`, sparse or sparse/0, and images in images.
+
+    Raises SceneError.
+    """
+    model = _find_model(source)
+    binary = (model / "images.bin").exists()
+    try:
+        cameras = dict(_binary_cameras(model) if binary else _text_cameras(model))
+        poses = sorted(_binary_images(model) if binary else _text_images(model))
+    except (OSError, ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
+        raise SceneError(f"{model}: not a readable COLMAP model: {error}") from error
+    images = []
+    for name, camera_id, q_wxyz, t in poses:
+        if camera_id not in cameras:
+            raise SceneError(f"{model}: image {name} has the camera {camera_id}, which is missing")
+        path = source / "images" / name
+        camera = cameras[camera_id]
+        if image_size(path) != camera.size:
+            raise SceneError(f"{path}: is {image_size(path)}, its camera in {model} {camera.size}")
+        images.append(PosedImage(path, str(Path(name).with_suffix("")), _pose(q_wxyz, t), camera))
+    return images
+
+
+def shift_half_pixel(cx: float, cy: float) -> tuple[float, float]:
+    """Return a principal point counted from the first pixel's centre.
+
+    COLMAP counts from the image's corner.
+    """
+    return cx - 0.5, cy - 0.5
+
+
+def colmap_camera(name: str, size: tuple[int, int], params: list[float]) -> Camera:
+    """Return the camera of a COLMAP model's name and parameters; raises CameraError."""
+    if name not in MODELS:
+        raise CameraError(f"camera model {name} is not supported; known are {', '.join(MODELS)}")
+    _, count, model = MODELS[name]
+    if len(params) != count:
+        raise CameraError(f"camera model {name} needs {count} parameters, got {len(params)}")
+    focals = params[:1] * 2 if name in ONE_FOCAL else params[:2]
+    rest = params[1:] if name in ONE_FOCAL else params[2:]
+    cx, cy = shift_half_pixel(*rest[:2])
+    K = torch.tensor([[focals[0], 0, cx], [0, focals[1], cy], [0, 0, 1]], dtype=torch.float64)
+    distortion = rest[2:]
+    if model == "plumb_bob":
+        distortion = [*distortion, 0.0, 0.0, 0.0][:4]  # k1 k2 p1 p2
+    return Camera(K, size, model, K.new_tensor(distortion) if distortion else None)
+
+
+def _pose(q_wxyz: list[float], t: list[float]) -> np.ndarray:
+    """Return T_map_camera of COLMAP's transform from world to camera."""
+    w, x, y, z = q_wxyz
+    R = se3.from_quaternion(torch.tensor([x, y, z, w], dtype=torch.float64))
+    T_camera_map = se3.from_rotation_translation(R, torch.tensor(t, dtype=torch.float64))
+    return se3.inverse(T_camera_map).numpy()
+
+
+def _find_model(source: Path) -> Path:
+    for folder in (source / "sparse" / "0", source / "sparse", source):
+        if (folder / "images.bin").exists() or (folder / "images.txt").exists():
+            return folder
+    raise SceneError(f"{source}: no images.bin or images.txt here, in sparse or in sparse/0")
+
+
+def _text_cameras(model: Path) -> Iterator[tuple[int, Camera]]:
+    for line in (model / "cameras.txt").read_text().splitlines():
+        words = line.split()
+        if words and not line.startswith("#"):
+            params = [float(word) for word in words[4:]]
+            yield int(words[0]), _camera(model, words[1], (int(words[2]), int(words[3])), params)
+
+
+def _text_images(model: Path) -> Iterator[tuple[str, int, list[float], list[float]]]:
+    lines = [line for line in (model / "images.txt").read_text().splitlines() if line[:1] != "#"]
+    for line in lines[::2]:  # every second one, which may be empty, lists the image's points
+        if line.strip():
+            words = line.split(maxsplit=9)
+            values = [float(word) for word in words[1:8]]
+            yield words[9], int(words[8]), values[:4], values[4:]
+
+
+def _binary_cameras(model: Path) -> Iterator[tuple[int, Camera]]:
+    names = {number: (name, count) for name, (number, count, _) in MODELS.items()}
+    data, at = (model / "cameras.bin").read_bytes(), 8
+    for _ in range(struct.unpack_from("<Q", data)[0]):
+        camera_id, number, width, height = struct.unpack_from("<iiQQ", data, at)
+        name, count = names.get(number, (f"number {number}", 0))
+        params = struct.unpack_from(f"<{count}d", data, at + 24)
+        yield camera_id, _camera(model, name, (width, height), list(params))
+        at += 24 + 8 * count
+
+
+def _binary_images(model: Path) -> Iterator[tuple[str, int, list[float], list[float]]]:
+    data, at = (model / "images.bin").read_bytes(), 8
+    for _ in range(struct.unpack_from("<Q", data)[0]):
+        values = struct.unpack_from("<7d", data, at + 4)
+        (camera_id,) = struct.unpack_from("<i", data, at + 60)
+        end = data.index(b"\0", at + 64)
+        (points,) = struct.unpack_from("<Q", data, end + 1)
+        yield data[at + 64 : end].decode(), camera_id, list(values[:4]), list(values[4:])
+        at = end + 9 + 24 * points
+
+
+def _camera(model: Path, name: str, size: tuple[int, int], params: list[float]) -> Camera:
+    try:
+        return colmap_camera(name, size, params)
+    except CameraError as error:
+        raise SceneError(f"{model}: {error}") from error

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well a map does: figures, tables and pictures."""

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""From a scene folder to a map: views, feature buffer, schedule, trainer."""

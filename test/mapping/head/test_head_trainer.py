@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop by itself, on features of nothing."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+from training_features import features_of_a_wall
+
+from ace_ros.compute import precision, process
+from ace_ros.mapping.head.step import StepInputs
+from ace_ros.mapping.head.trainer import HeadTrainer
+from ace_ros.mapping.schedule import LEARNING, Clock
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_processors_with_and_without_bfloat16_train(bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: bfloat16)
+    trainer = features_of_a_wall()
+    everything = torch.arange(len(trainer.buffer))
+    before = trainer.inlier_share(everything)
+    trainer.train(everything, LEARNING, Clock(300, 1e9))
+    assert before < 0.1
+    assert trainer.inlier_share(everything) > 0.8
+
+
+class Watched(HeadTrainer):
+    """A trainer that writes down how many threads each step has."""
+
+    def inputs(self, batch: torch.Tensor, curriculum: float, rate: float = 0.0) -> StepInputs:
+        THREADS.append(torch.get_num_threads())
+        return super().inputs(batch, curriculum, rate)
+
+
+THREADS: list[int] = []
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_in_a_process_of_ours_training_chooses_the_threads(
+    ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_threads_are_ours", ours)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    THREADS.clear()
+    try:
+        trainer = features_of_a_wall()
+        values = {f.name: getattr(trainer, f.name) for f in fields(trainer)}
+        Watched(**values).train(torch.arange(len(trainer.buffer)), LEARNING, Clock(30, 1e9))
+    finally:
+        torch.set_num_threads(before)
+    assert set(THREADS) == ({1, 2} if ours else {2})
