@@ -73,7 +73,7 @@ def complaint(f: Field[Any], value: Any) -> str:
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and number):
         return f"must be {KINDS[kind]}, got {value!r}"
-    if number and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, got {value}"
     unit = f" {about['unit']}" if about["unit"] else ""
     if about["low"] is not None and value < about["low"]:
