@@ -9,13 +9,14 @@ ifneq ($(filter-out %/.venv/ros $(abspath $(VENV))/ros,$(subst :, ,$(AMENT_PREFI
 $(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (docs/install.md), or use a shell without it)
 endif
 
-.PHONY: help setup demo test test-all lint clean
+.PHONY: help setup demo test test-all lint docs clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests"
 	@echo "make test-all  these and the tests of the stand-ins"
-	@echo "make clean     remove $(VENV) and out"
+	@echo "make docs      the documentation as a site, links checked: site/index.html"
+	@echo "make clean     remove $(VENV), out and site"
 
 # make_prefix.py ends with 3 where this machine can have no ROS 2: it has said so, the rest works.
 setup: $(INSTALLED)
@@ -39,6 +40,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(INSTALLED)
+	@$(BIN)/python -c "import material" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt \
+	  --config-settings editable_mode=compat -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test: lint
 	$(BIN)/python -m pytest
 
@@ -46,4 +52,4 @@ test-all: test
 	$(BIN)/python -m pytest ros_standins/test
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -55,7 +55,9 @@ def plot_trajectory(
     if floor:
         frames = [np.concatenate(floor), np.concatenate([at, driven])]
     figure = Figure(figsize=(6.6 * len(frames), 5.8), layout="constrained")
-    for ax, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
+    grid = figure.add_gridspec(2, len(frames), height_ratios=(18, 1))
+    for column, frame in enumerate(frames):
+        ax = figure.add_subplot(grid[0, column])
         _label(ax, *labels, "")
         ax.grid(color=SURFACE, zorder=0)
         ax.set(axisbelow=True, aspect="equal")
@@ -70,8 +72,10 @@ def plot_trajectory(
         _draw_jump(figure.axes[0], jump @ axes.T)
     figure.suptitle(title, fontsize=12, color=INK)
     handles, names = figure.axes[0].get_legend_handles_labels()
-    legend = figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
-    legend.legend_handles[0].set(sizes=[16], alpha=1.0)
+    foot = figure.add_subplot(grid[1, :])
+    foot.axis("off")
+    legend = foot.legend(handles, names, loc="center", ncol=6, frameon=False, fontsize=9)
+    legend.findobj(PathCollection)[0].set(sizes=[16], alpha=1.0)
     return _write(figure, path)
 
 
