@@ -54,7 +54,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
         help="Map file to write; its name ends in .safetensors, which is added if it has no ending.",
     )
     parser.add_argument(
-        "--map-frame", default="map", metavar="FRAME", help="Frame id that poses will carry (default: map)."
+        "--map-frame", default="map", metavar="FRAME", help="Frame id that poses will carry. (default: map)"
     )
     parser.add_argument(
         "--resume",
@@ -67,7 +67,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     _add_machines(parser)
     group = parser.add_argument_group("common training options", PRECEDENCE)
     group.add_argument(
-        "--preset", choices=tuple(PRESETS), default="standard", help="Set of values (default: standard)."
+        "--preset", choices=tuple(PRESETS), default="standard", help="Set of values. (default: standard)"
     )
     group.add_argument(
         "--config",
@@ -96,7 +96,7 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_machines(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="Number of processor threads (default: 0, all)."
+        "--threads", type=int, default=0, metavar="N", help="Number of processor threads. (default: 0, all)"
     )
     parser.add_argument(
         "--chunks",
@@ -104,7 +104,7 @@ def _add_machines(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="K",
         help="Train one head for each of K parts of a large place; 0 chooses K from its extent. Preset and "
-        "time are those of one part (default: 1).",
+        "time are those of one part. (default: 1)",
     )
     parser.add_argument(
         "--ray-address",

@@ -81,7 +81,7 @@ def _command(
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help, description=help)
     parser.set_defaults(run=run)
     parser.add_argument(
-        "--device", default="auto", help="Device to run on: auto, cpu, cuda or cuda:N (default: auto)."
+        "--device", default="auto", help="Device to run on: auto, cpu, cuda or cuda:N. (default: auto)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="Print more on stderr.")
     if figures:
@@ -108,7 +108,7 @@ def _add_eval(subparsers: Any) -> None:
     parser.add_argument("scene", type=Path, metavar="SCENE", help="Scene folder with the images.")
     parser.add_argument("map", type=Path, metavar="MAP", help="Map file.")
     parser.add_argument(
-        "--split", default="test", choices=("test", "train"), help="Which images to localize (default: test)."
+        "--split", default="test", choices=("test", "train"), help="Which images to localize. (default: test)"
     )
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="Write pictures and a table of images to this folder."
@@ -173,14 +173,14 @@ def _add_imports(subparsers: Any) -> None:
         type=float,
         default=0.0,
         metavar="PX",
-        help="Focal length to use instead of the data set's [px] (default: 0, the data set's).",
+        help="Focal length to use instead of the data set's [px]. (default: 0, the data set's)",
     )
     parser.add_argument(
         "--test-share",
         type=float,
         default=0.2,
         metavar="X",
-        help="Share of the images kept for testing where the data set has no split (default: 0.2).",
+        help="Share of the images kept for testing where the data set has no split. (default: 0.2)",
     )
 
 
@@ -229,7 +229,7 @@ def _add_atlas(subparsers: Any) -> None:
         type=float,
         default=100.0,
         metavar="M",
-        help="Distance up to which a place counts as near the position of --near [m] (default: 100).",
+        help="Distance up to which a place counts as near the position of --near [m]. (default: 100)",
     )
     _add_encoder(parser)
     parser = _command(
