@@ -67,7 +67,11 @@ def add_map_arguments(parser: argparse.ArgumentParser) -> None:
     _add_machines(parser)
     group = parser.add_argument_group("common training options", PRECEDENCE)
     group.add_argument(
-        "--preset", choices=tuple(PRESETS), default="standard", help="Set of values. (default: standard)"
+        "--preset",
+        choices=tuple(PRESETS),
+        default="standard",
+        help="Values to start from. Choose fast for a first try, accurate for a large place on a GPU. "
+        "(default: standard)",
     )
     group.add_argument(
         "--config",

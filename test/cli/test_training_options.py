@@ -227,7 +227,6 @@ def test_a_wrong_command_line_is_refused_in_one_sentence(arguments: list[str], s
 
 def test_common_options_are_listed_before_advanced_ones() -> None:
     help_of_map = next(parser for name, parser in commands() if name == "map").format_help()
-    assert "files of --config" not in help_of_map
     order = [
         help_of_map.index(text) for text in ("--preset {", "  --refine-poses", "advanced", "  --batch N")
     ]
@@ -267,6 +266,6 @@ def helps() -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "text"), helps().items())
 def test_every_help_is_a_sentence_of_its_own(name: str, text: str) -> None:
-    assert text[0].isupper() or text.split()[0] in ("auto",), text
+    assert text[0].isupper(), text
     assert text.endswith(".") and ".." not in text.replace("(.../", ""), text
     assert text.count(". ") <= 2 and len(text) < 240, text

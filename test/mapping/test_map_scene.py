@@ -176,7 +176,7 @@ def test_presets_are_valid_and_a_time_budget_replaces_the_steps() -> None:
         training_preset("best")
     with pytest.raises(ConfigError, match="no option 'step'"):
         override(CONFIG, {"step": 3})
-    with pytest.raises(ConfigError, match="TrainingConfig.steps must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="steps must be at least 1, got 0"):
         override(CONFIG, {"steps": 0})
     with pytest.raises(ConfigError, match="finite"):
         override(CONFIG, {"learning_rate": math.nan})
