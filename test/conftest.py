@@ -17,6 +17,8 @@ from ace_ros.mapping.map_scene import train_map
 from ace_ros.mapping.progress import Progress
 from support import SMALL, Trained
 
+pytest_plugins = ["durations"]
+
 
 def pytest_report_header() -> list[str]:
     """Say what the tests run on."""
