@@ -79,11 +79,11 @@ def count(reliability: str, map_path: str) -> None:
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
 
+    from ace_ros.compute.process import keep_memory, wait_briefly
     from ace_ros.nodes.conversions import stamp_ns
     from ace_ros.nodes.localizer import Localizer
     from ace_ros.nodes.shutdown import until_shutdown
     from ace_ros.nodes.start import THREADS
-    from ace_ros.compute.process import keep_memory, wait_briefly
 
     latency_ms: dict[int, float] = {}
 

@@ -28,7 +28,7 @@ def processor_s() -> float:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the full table."""
-    parser.addoption("--durations-file", type=Path, help="write the processor time of every test to this file")
+    parser.addoption("--durations-file", type=Path, help="write the processor time of every test there")
 
 
 @pytest.hookimpl(wrapper=True)

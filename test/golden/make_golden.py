@@ -17,12 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from support import train_small
 from wall_scene import write_wall_scene
 
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.maps.scene_map import SceneMap
+from support import train_small
 
 MAP, POSES = HERE / "wall.safetensors", HERE / "poses.json"
 

@@ -58,8 +58,9 @@ def find(graph: Graph, start_node: Any, place: Place, rate_hz: float) -> np.ndar
 
 
 def test_a_robot_records_trains_and_finds_itself(graph: Graph, start_node: Any, tmp_path: Path) -> None:
-    write_wall_scene(tmp_path / "wall")
-    learned = learn(graph, start_node, tmp_path / "wall", tmp_path / "data", preset="fast", time_budget_s=50.0)
+    scene = tmp_path / "wall"
+    write_wall_scene(scene)
+    learned = learn(graph, start_node, scene, tmp_path / "data", preset="fast", time_budget_s=50.0)
     check(learned)
     metres, degrees = np.median(find(graph, start_node, learned.place, rate_hz=1.0), axis=0)
     assert metres < 0.03 and degrees < 0.5
