@@ -94,8 +94,7 @@ class Localizer:
     def use(self, camera: Camera) -> None:
         """Change the camera; image and camera_info are two topics, so the order is not sure."""
         self.robot.camera = camera
-        self.robot.publish_info()
-        time.sleep(0.2)
+        wait_for("the camera", lambda: self.show_black().reason != Status.REASON_NO_CAMERA)
 
     def show_black(self) -> Any:
         """Show an image in which nothing can be seen."""
@@ -178,7 +177,9 @@ def test_a_lost_robot_is_told_and_no_transform_is_sent(localizer: Localizer) -> 
     second = localizer.show_black()
     assert second.state == Status.LOST and second.since_pose_s > 0
     before, poses = len(localizer.corrections()), len(localizer.poses)
-    time.sleep(0.5)
+    silent_since = time.monotonic()
+    while time.monotonic() < silent_since + 0.5:  # ten periods of the transform
+        localizer.show_black()
     assert len(localizer.corrections()) <= before + 1 and len(localizer.poses) == poses
 
 
@@ -254,12 +255,15 @@ def test_images_that_cannot_be_used_are_told(localizer: Localizer) -> None:
     status = localizer.show(cv2.resize(picture(frame), (100, 80)), frame.T_map_camera)
     assert status.reason == Status.REASON_NO_CAMERA
     assert "100x80, its camera_info says {}x{}".format(*robot.camera.size) in status.message
-    robot.tick()
-    robot.publish_info(k=[0.0] * 9)
-    time.sleep(0.2)
-    robot.publish_image(picture(frame))
-    status = localizer.answer()
-    assert status.reason == Status.REASON_NO_CAMERA and "all-zero K" in status.message
+
+    def shown() -> Any:
+        robot.tick()
+        robot.publish_info(k=[0.0] * 9)
+        robot.publish_image(picture(frame))
+        return localizer.answer()
+
+    status = wait_for("the calibration", lambda: (s := shown()).reason == Status.REASON_NO_CAMERA and s)
+    assert "all-zero K" in status.message
 
 
 def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) -> None:
