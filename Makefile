@@ -9,13 +9,14 @@ ifneq ($(filter-out %/.venv/ros $(abspath $(VENV))/ros,$(subst :, ,$(AMENT_PREFI
 $(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (docs/install.md), or use a shell without it)
 endif
 
-.PHONY: help setup demo test test-all lint clean
+.PHONY: help setup demo test test-all lint docs clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
 	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
-	@echo "make clean     remove $(VENV) and out"
+	@echo "make docs      the documentation as a site, links checked: site/index.html"
+	@echo "make clean     remove $(VENV), out and site"
 
 # make_prefix.py ends with 3 where this machine can have no ROS 2: it has said so, the rest works.
 setup: $(INSTALLED)
@@ -39,6 +40,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(INSTALLED)
+	@$(BIN)/python -c "import material" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt \
+	  --config-settings editable_mode=compat -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # Two processes with a thread each: the tests of a file stay together and share its nodes.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # The floor (pyproject.toml) holds for both steps together.
@@ -53,4 +59,4 @@ test-all: setup
 	@$(BIN)/coverage report --skip-covered --sort=cover
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every option of ace_ros with its default, unit, limits and help: the only place they stand.
+"""Options as frozen dataclasses that carry default, unit, limits and help; those of the core stand here.
 
-The command line's flags, the nodes' ROS parameters and the tables in the documentation are made
-from these dataclasses or tested equal to them.
+The options of the nodes are in `ace_ros.nodes.options`, those of the simulator and of the encoder's training
+beside their code. ROS parameters, the flags of `ace_ros import-bag` and the tables in the documentation are
+made from these dataclasses; config/*.yaml is tested equal to them.
 """
 
 from __future__ import annotations

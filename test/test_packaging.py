@@ -112,7 +112,7 @@ def test_what_has_no_key_in_ubuntu_is_installed_by_pip() -> None:
 
 def test_the_oldest_versions_are_those_that_are_allowed() -> None:
     tested = dict(line.split("==") for line in lines_of("constraints-oldest.txt"))
-    for requirement in requirements("dependencies"):
+    for requirement in [*requirements("dependencies"), *requirements("extras")]:
         name, _, lowest = requirement.partition(">=")
         if lowest:
             assert tested[name].startswith(lowest), requirement

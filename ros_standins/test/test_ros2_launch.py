@@ -28,7 +28,7 @@ from launch_ros.actions import Node
 def generate_launch_description():
     return LaunchDescription([
         DeclareLaunchArgument("flag", description="Passed on to the sleeper"),
-        DeclareLaunchArgument("fail", default_value="false", choices=["true", "false"]),
+        DeclareLaunchArgument("word", default_value="a"),
         Node(package="demo", executable="sleeper", arguments=[LaunchConfiguration("flag")],
              output="screen"),
     ])
@@ -65,7 +65,7 @@ def test_arguments_are_shown_and_nothing_is_started(env: dict[str, str]) -> None
     assert out == (
         "Arguments (pass arguments as '<name>:=<value>'):\n"
         "\n    'flag':\n        Passed on to the sleeper\n"
-        "\n    'fail':\n        One of: ['true', 'false']\n        (default: 'false')\n"
+        "\n    'word':\n        no description given\n        (default: 'a')\n"
     )
 
 

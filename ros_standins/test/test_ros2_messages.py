@@ -7,7 +7,7 @@ import pytest
 from geometry_msgs.msg import PointStamped
 from nav_msgs.msg import Path as PathMessage
 from ros2cli.messages import from_yaml, get_interface, to_yaml
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Byte, Header, String
 from std_srvs.srv import SetBool
 
@@ -62,11 +62,8 @@ def test_yaml_has_the_fields_in_their_order() -> None:
     )
 
 
-def test_long_arrays_and_texts_are_cut_or_left_out() -> None:
+def test_long_arrays_and_texts_are_cut() -> None:
     image = Image(encoding="x" * 10, data=bytes(range(10)))
     text = to_yaml(image, 4)
     assert "data:\n- 0\n- 1\n- 2\n- 3\n- '...'\n" in text and "encoding: xxxx...\n" in text
     assert to_yaml(image).count("\n- ") == 10
-    cloud = to_yaml(PointCloud2(data=b"abc"), arrays=False)
-    assert "data: '<sequence<uint8>, length: 3>'\n" in cloud
-    assert "fields: '<sequence<sensor_msgs/msg/PointField>, length: 0>'\n" in cloud

@@ -104,9 +104,6 @@ def test_messages_are_printed_as_yaml(command: Command) -> None:
     assert command("topic", "echo", "--once", "-f", "/demo/image").count("\n- 0") == 200
     cut = command("topic", "echo", "--once", "/demo/image")
     assert cut.count("\n- 0") == 128 and cut.endswith("\n- '...'\n---\n")
-    assert "data: '<sequence<uint8>, length: 200>'\n" in command(
-        "topic", "echo", "--once", "--no-arr", "/demo/image"
-    )
     nobody = command("topic", "echo", "--spin-time", "0.1", "/nope", status=1)
     assert nobody == (
         "WARNING: topic [/nope] does not appear to be published yet\n"
@@ -119,7 +116,7 @@ def test_a_latched_message_is_heard_later_and_from_publishers_that_come_later(
 ) -> None:
     assert command("topic", "echo", "--once", "/demo/latched") == "data: kept\n---\n"
     with Running("topic", "echo", "/demo/late", "std_msgs/msg/String", env=env) as echo:
-        quality = ["--qos-durability", "transient_local", "-w", "0", "/demo/late", "std_msgs/msg/String"]
+        quality = ["--qos-durability", "transient_local", "/demo/late", "std_msgs/msg/String"]
         with Running("topic", "pub", "-r", "0.01", *quality, "data: kept", env=env):
             echo.wait_for("data: kept\n---\n")
 
@@ -148,6 +145,7 @@ def test_messages_are_published(env: dict[str, str], command: Command, subject: 
         pub.wait_for("publishing #3: std_msgs.msg.String(data='again')\n")
     refused = command("topic", "pub", "/demo/heard", "std_msgs/msg/Nope", status=1)
     assert refused == "The passed message type 'std_msgs/msg/Nope' is invalid\n"
+    assert "Invalid topic name" in command("topic", "pub", "/a b", "std_msgs/msg/String", status=1)
 
 
 def test_services_are_listed_and_called(command: Command) -> None:
@@ -196,11 +194,11 @@ def test_parameters_are_listed_read_and_set(command: Command) -> None:
         "    Min value: 0.0\n    Max value: 10.0\n"
     )
     assert "    Read only: true\n" in command("param", "describe", subject, "label")
+    assert command("param", "describe", subject, "nope", status=1) == "Parameter not set\n"
 
 
-def test_packages_are_listed_and_what_is_not_there_is_named(env: dict[str, str]) -> None:
+def test_packages_are_found_and_what_is_not_there_is_named(env: dict[str, str]) -> None:
     prefix = env["AMENT_PREFIX_PATH"].partition(":")[0]
-    assert {"demo", "std_msgs"} <= set(ros2("pkg", "list", env=env)[1].splitlines())
     assert ros2("pkg", "prefix", "demo", env=env) == (0, f"{prefix}\n", "")
     assert ros2("pkg", "prefix", "--share", "demo", env=env) == (0, f"{prefix}/share/demo\n", "")
     assert ros2("pkg", "prefix", "nope", env=env) == (1, "", "Package not found\n")

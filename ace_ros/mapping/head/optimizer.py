@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):
 
     The update is the nearest semi-orthogonal matrix to the momentum: all directions of a layer
     learn equally fast, not only the few that dominate its gradient. The head, which has to learn a
-    place by heart, needs half as many steps that way as with Adam (see docs/mapping.md).
+    place by heart, needs half as many steps that way as with Adam (see docs/notes/mapping.md).
 
     Half of the matrices are made orthogonal in each step, the others keep their direction from the step
     before: momentum changes slowly, and the products are a quarter of a training step on a CPU. The

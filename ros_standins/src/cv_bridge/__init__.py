@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image messages as OpenCV arrays and back."""
 
-from .core import CvBridge, CvBridgeError
+from __future__ import annotations
 
-__all__ = ["CvBridge", "CvBridgeError"]
+from cv_bridge.core import CvBridge
+from cv_bridge.encodings import CvBridgeError

@@ -7,10 +7,9 @@ import array
 
 import cv2
 import numpy as np
+from cv_bridge.encodings import DEPTHS, CvBridgeError, convert, parse
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-
-from .encodings import DEPTHS, CvBridgeError, convert, parse
 
 
 class CvBridge:
@@ -20,11 +19,6 @@ class CvBridge:
         """Return the name of a pixel type: "8UC3". Raises KeyError for a type that OpenCV has not."""
         names = {name: depth for depth, name in DEPTHS.items()}
         return f"{names[dtype.name]}C{n_channels}"
-
-    def encoding_to_cvtype2(self, encoding: str) -> int:
-        """Return OpenCV's number of an encoding's pixel type: cv2.CV_8UC3 for "bgr8"."""
-        known = parse(encoding)
-        return cv2.CV_MAKETYPE(getattr(cv2, f"CV_{known.depth}"), known.channels)
 
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
         """Return the numpy type and the number of channels of an encoding: ("uint8", 3) for "bgr8"."""
@@ -64,7 +58,8 @@ class CvBridge:
     ) -> Image:
         """Return the message of an image; "passthrough" names its pixel type, such as 8UC3.
 
-        Raises CvBridgeError where the pixels do not fit the encoding, TypeError for anything but an array.
+        Raises CvBridgeError where the pixels do not fit the encoding, TypeError for anything but an
+        array, KeyError for an array of a type that OpenCV has not.
         """
         _require_array(cvim)
         channels = cvim.shape[2] if cvim.ndim > 2 else 1

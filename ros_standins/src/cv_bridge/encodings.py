@@ -74,11 +74,11 @@ def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
         try:
             return _to_depth(cv2.cvtColor(image, code), old, new)
         except cv2.error as error:
-            raise CvBridgeError(f"[{source}] to [{target}]: {error}") from error
+            raise CvBridgeError(f"[{source}] cannot be converted to [{target}]: {error}") from error
     if old.colour.startswith("Bayer") and new.colour:
         raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     if new.colour and not old.colour:
-        raise CvBridgeError(f"[{source}] says nothing about colour, so it cannot become [{target}]")
+        raise CvBridgeError(f"[{source}] does not name its colours, so it cannot be converted to [{target}]")
     if old.channels != new.channels:
         raise CvBridgeError(f"[{source}] has {old.channels} channels, [{target}] has {new.channels}")
     return _to_depth(image.copy(), old, new)

@@ -19,14 +19,12 @@ class LaunchDescriptionEntity:
         raise NotImplementedError
 
     def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return the entities that visiting this one yields, as far as known beforehand."""
+        """Return the entities in this one in which launch arguments are looked for."""
         return []
 
 
 class Action(LaunchDescriptionEntity):
     """An intention, carried out when it is visited and its condition holds."""
-
-    acts_later = False  # whether an event decides about its sub-entities
 
     def __init__(self, *, condition: Condition | None = None) -> None:
         self.condition = condition

@@ -30,31 +30,22 @@ class DeclareLaunchArgument(Action):
         name: str,
         *,
         default_value: SomeSubstitutionsType | None = None,
-        description: str | None = None,
-        choices: list[str] | None = None,
+        description: str = "no description given",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
-        self.choices = choices
+        self.description = description
         self.default_value = default_value
         if default_value is not None:
             self.default_value = normalize_to_list_of_substitutions(default_value)
-        self.description = _describe(description, choices)
-        self._conditionally_included = self._given_by_inclusion = False
 
     def execute(self, context: LaunchContext) -> None:
-        """Set the default where no value was given; raise RuntimeError for a bad or missing one."""
+        """Set the default where no value was given; raise RuntimeError where there is none."""
         if self.name not in context.launch_configurations:
             if self.default_value is None:
                 raise RuntimeError(f'Required launch argument "{self.name}" was not provided.')
             context.launch_configurations[self.name] = perform_text(context, self.default_value)
-        value = context.launch_configurations[self.name]
-        if self.choices is not None and value not in self.choices:
-            raise RuntimeError(
-                f'Argument "{self.name}" provided value "{value}" is not valid. '
-                f"Valid options are: {self.choices}"
-            )
 
 
 class IncludeLaunchDescription(Action):
@@ -79,18 +70,9 @@ class IncludeLaunchDescription(Action):
         return [] if description is None else [description]
 
     def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        """Return the arguments' settings and the description; raise where one is missing."""
-        description = self.launch_description_source.get_launch_description(context)
-        given = [perform_text(context, name) for name, _ in self.launch_arguments]
-        for argument in description.get_launch_arguments():
-            may_lack = argument._conditionally_included or argument._given_by_inclusion
-            if argument.default_value is None and not may_lack and argument.name not in given:
-                raise RuntimeError(
-                    f"Included launch description missing required argument '{argument.name}' "
-                    f"(description: '{argument.description}'), given: [{', '.join(given)}]"
-                )
+        """Return the settings of its arguments and the file's description."""
         settings = [SetLaunchConfiguration(name, value) for name, value in self.launch_arguments]
-        return [*settings, description]
+        return [*settings, self.launch_description_source.get_launch_description(context)]
 
 
 class _Set(Action):
@@ -157,36 +139,22 @@ class LogInfo(Action):
 
 
 class OpaqueFunction(Action):
-    """Call a function `(context, *args, **kwargs)` that may return a list of further entities."""
+    """Call a function `(context)` that may return a list of further entities."""
 
-    def __init__(
-        self,
-        *,
-        function: Callable[..., Any],
-        args: Iterable[Any] | None = None,
-        kwargs: dict[str, Any] | None = None,
-        **left_over_kwargs: Any,
-    ) -> None:
-        super().__init__(**left_over_kwargs)
+    def __init__(self, *, function: Callable[[LaunchContext], Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._function = function
-        self._args = tuple(args or ())
-        self._kwargs = dict(kwargs or {})
 
     def execute(self, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
-        return self._function(context, *self._args, **self._kwargs)
+        return self._function(context)
 
 
 class RegisterEventHandler(Action):
     """Start to listen for an event."""
 
-    acts_later = True
-
     def __init__(self, event_handler: EventHandler, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.event_handler = event_handler
-
-    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        return self.event_handler.entities
 
     def execute(self, context: LaunchContext) -> None:
         context.register_event_handler(self.event_handler)
@@ -212,45 +180,20 @@ class Shutdown(Action):
 class TimerAction(Action):
     """Visit entities after `period` seconds, once; not if the launch ends before."""
 
-    acts_later = True
-
-    def __init__(
-        self,
-        *,
-        period: float | SomeSubstitutionsType,
-        actions: Iterable[LaunchDescriptionEntity],
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, period: float, actions: Iterable[LaunchDescriptionEntity], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(period, int):  # ROS 2 refuses it, too
+        if not isinstance(period, float):  # ROS 2 refuses an int, too
             raise TypeError(f"TimerAction expected 'period' to be a float, got {period!r}")
         self.period = period
         self.actions = list(actions)
-        self._ended = asyncio.Event()
-
-    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        return self.actions
-
-    def cancel(self) -> None:
-        """Do not visit the entities; without effect after the time has come."""
-        self._ended.set()
+        self._launch_ends = asyncio.Event()
 
     def execute(self, context: LaunchContext) -> None:
-        seconds = self.period if isinstance(self.period, float) else float(perform_text(context, self.period))
-        context.register_event_handler(OnShutdown(on_shutdown=lambda *_: self.cancel()))
-        context.add_completion_future(context.asyncio_loop.create_task(self._wait(seconds, context)))
+        context.register_event_handler(OnShutdown(on_shutdown=lambda *_: self._launch_ends.set()))
+        context.add_completion_future(context.asyncio_loop.create_task(self._wait(context)))
 
-    async def _wait(self, seconds: float, context: LaunchContext) -> None:
+    async def _wait(self, context: LaunchContext) -> None:
         try:
-            await asyncio.wait_for(self._ended.wait(), seconds)
+            await asyncio.wait_for(self._launch_ends.wait(), self.period)
         except asyncio.TimeoutError:
             context.emit_event_sync(IncludeEvent(LaunchDescription(self.actions)))
-
-
-def _describe(description: str | None, choices: list[str] | None) -> str:
-    """Return an argument's description with its choices."""
-    if description is None:
-        return "no description given" if choices is None else f"One of: {choices}"
-    if choices is None:
-        return description
-    return f"{description.removesuffix('.')}. Valid choices are: {choices}"

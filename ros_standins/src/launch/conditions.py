@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conditions that decide whether an action is executed."""
+"""The condition that decides whether an action is executed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ class IfCondition(Condition):
 
     def __init__(self, predicate_expression: SomeSubstitutionsType) -> None:
         super().__init__(predicate=lambda context: _truth(context, predicate_expression))
-
-
-class UnlessCondition(Condition):
-    """Holds when the text is 'false' or '0', in any case."""
-
-    def __init__(self, predicate_expression: SomeSubstitutionsType) -> None:
-        super().__init__(predicate=lambda context: not _truth(context, predicate_expression))
 
 
 def _truth(context: LaunchContext, expression: SomeSubstitutionsType) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.action import LaunchDescriptionEntity, list_of_entities
 from launch.events import Event, Shutdown
-from launch.events.process import ProcessExited, ProcessIO, ProcessStarted
+from launch.events.process import ProcessExited, ProcessStarted
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
@@ -23,11 +23,6 @@ class EventHandler:
     def __init__(self, *, matcher: Callable[[Event], bool], entities: Entities = None) -> None:
         self._matcher = matcher
         self._reaction = entities if callable(entities) else list_of_entities(entities)
-
-    @property
-    def entities(self) -> list[LaunchDescriptionEntity]:
-        """The entities, as far as they are known before the event."""
-        return [] if callable(self._reaction) else self._reaction
 
     def matches(self, event: Event) -> bool:
         """Tell whether this handler is for an event."""
@@ -60,23 +55,6 @@ class OnProcessExit(EventHandler):
 
     def __init__(self, *, target_action: Target = None, on_exit: Entities) -> None:
         super().__init__(matcher=_matcher(ProcessExited, target_action), entities=on_exit)
-
-
-class OnProcessIO(EventHandler):
-    """Call a function `(event)` with what one process, processes that match, or any has written."""
-
-    def __init__(
-        self,
-        *,
-        target_action: Target = None,
-        on_stdout: Callable[[ProcessIO], Any] | None = None,
-        on_stderr: Callable[[ProcessIO], Any] | None = None,
-    ) -> None:
-        def handle(event: ProcessIO, context: LaunchContext) -> Any:
-            react = on_stdout if event.fd == 1 else on_stderr
-            return None if react is None else react(event)
-
-        super().__init__(matcher=_matcher(ProcessIO, target_action), entities=handle)
 
 
 def _matcher(event_type: type[Event], target: Target) -> Callable[[Event], bool]:

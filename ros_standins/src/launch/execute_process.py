@@ -6,15 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from launch import logging
-from launch.action import Action, LaunchDescriptionEntity, list_of_entities
+from launch.action import Action
 from launch.event_handlers import Entities, OnProcessExit, OnShutdown
-from launch.events.process import ProcessExited, ProcessIO, ProcessStarted, RunningProcessEvent
+from launch.events.process import ProcessExited, ProcessStarted
 from launch.substitutions import LaunchConfiguration, SomeSubstitutionsType, perform_text
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ _SOURCES = {1: "stdout", 2: "stderr"}
 class ExecuteProcess(Action):
     """Run a program, show its output, and end it with the launch.
 
-    When the launch ends the program gets SIGINT, after `sigterm_timeout` seconds SIGTERM and after
-    another `sigkill_timeout` seconds SIGKILL. With `cached_output` its output is also kept.
+    When the launch ends the program gets SIGINT, after a while SIGTERM and after another SIGKILL. The
+    launch configurations `sigterm_timeout` and `sigkill_timeout` are the seconds between, 5 by default.
     """
 
     def __init__(
@@ -37,43 +36,24 @@ class ExecuteProcess(Action):
         *,
         cmd: Iterable[SomeSubstitutionsType],
         additional_env: Mapping[SomeSubstitutionsType, SomeSubstitutionsType] | None = None,
-        sigterm_timeout: SomeSubstitutionsType | None = None,
-        sigkill_timeout: SomeSubstitutionsType | None = None,
         output: SomeSubstitutionsType | dict[str, Any] = "log",
-        cached_output: bool = False,
         on_exit: Entities = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cmd = list(cmd)
         self.additional_env = dict(additional_env or {})
-        self.sigterm_timeout = sigterm_timeout or LaunchConfiguration("sigterm_timeout", default=5)
-        self.sigkill_timeout = sigkill_timeout or LaunchConfiguration("sigkill_timeout", default=5)
-        self.output = os.environ.get("OVERRIDE_LAUNCH_PROCESS_OUTPUT", output)
-        self.cached_output = cached_output
+        self.output = output
         self.on_exit = on_exit
-        self.process_details: dict[str, Any] | None = None
+        self._process_name: str | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._stopping: asyncio.Event | None = None
         self._unfinished_line = dict.fromkeys(_SOURCES, b"")
-        self._cache = dict.fromkeys(_SOURCES, b"")
 
     @property
     def return_code(self) -> int | None:
         """The exit status, negative for a signal; None before the program's end."""
         return None if self._transport is None else self._transport.get_returncode()
-
-    def get_stdout(self) -> str:
-        """Return what the program has written; raise RuntimeError without `cached_output`."""
-        return self._cached(1)
-
-    def get_stderr(self) -> str:
-        """Return what the program has written; raise RuntimeError without `cached_output`."""
-        return self._cached(2)
-
-    def get_sub_entities(self) -> list[LaunchDescriptionEntity]:
-        """Return what is visited when the program ends, as far as known."""
-        return [] if callable(self.on_exit) else list_of_entities(self.on_exit)
 
     def expand_command(self, context: LaunchContext) -> tuple[str, list[str]]:
         """Return the program's name, for the prefix of its output, and its command line."""
@@ -82,8 +62,8 @@ class ExecuteProcess(Action):
 
     def execute(self, context: LaunchContext) -> None:
         """Start the program; what follows happens in the background."""
-        if self.process_details is not None:
-            raise RuntimeError(f"ExecuteProcess action '{self.cmd}': executed more than once")
+        if self._process_name is not None:
+            raise RuntimeError(f"process[{self._process_name}] was started before: an action runs once")
         if context.is_shutdown:
             return
         self._prepare(context)
@@ -95,48 +75,33 @@ class ExecuteProcess(Action):
 
     def _prepare(self, context: LaunchContext) -> None:
         """Evaluate everything now: scopes may be gone when the program starts."""
-        name, command = self.expand_command(context)
+        name, self._command = self.expand_command(context)
         context.process_count += 1
-        environment = dict(context.environment)
+        self._process_name = f"{name}-{context.process_count}"
+        self._log = logging.get_logger(self._process_name)
+        self._environment = dict(context.environment)
         for key, value in self.additional_env.items():
-            environment[perform_text(context, key)] = perform_text(context, value)
-        prefix = LaunchConfiguration("launch-prefix", default="").perform(context)
-        self.process_details = {
-            "action": self,
-            "name": f"{name}-{context.process_count}",
-            "cmd": shlex.split(prefix) + command,
-            "env": environment,
-        }
-        self._log = logging.get_logger(self.process_details["name"])
+            self._environment[perform_text(context, key)] = perform_text(context, value)
         output = self.output if isinstance(self.output, dict) else perform_text(context, self.output)
         self._targets = logging.get_targets(output)
-        timeouts = (self.sigterm_timeout, self.sigkill_timeout)
-        self._patience = [float(perform_text(context, timeout)) for timeout in timeouts]
+        timeouts = (LaunchConfiguration(f"{name}_timeout", default="5") for name in ("sigterm", "sigkill"))
+        self._patience = [float(timeout.perform(context)) for timeout in timeouts]
 
     async def _run(self, context: LaunchContext) -> None:
         """Run the program until it ends, and emit its events."""
-        details = self.process_details
-        command = " ".join(details["cmd"])
-
-        def emit(kind: type[RunningProcessEvent], **more: Any) -> None:
-            same = {name: value for name, value in details.items() if name != "name"}
-            context.emit_event_sync(kind(process_name=details["name"], **same, **more))
+        command = " ".join(self._command)
 
         def started(transport: asyncio.SubprocessTransport) -> None:
             self._transport = transport
-            details["pid"] = transport.get_pid()
-            self._log.info(f"process started with pid [{details['pid']}]")
-            emit(ProcessStarted)
-
-        def written(fd: int, data: bytes) -> None:
-            self._take_output(fd, data)
-            emit(ProcessIO, text=data, fd=fd)
+            pid = transport.get_pid()
+            self._log.info(f"process started with pid [{pid}]")
+            context.emit_event_sync(ProcessStarted(action=self, process_name=self._process_name, pid=pid))
 
         try:
             _, protocol = await context.asyncio_loop.subprocess_exec(
-                lambda: _Protocol(started, written),
-                *details["cmd"],
-                env=details["env"],
+                lambda: _Protocol(started, self._take_output),
+                *self._command,
+                env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 # A session of its own: a Ctrl-C reaches it once, through the launch.
                 start_new_session=True,
@@ -150,12 +115,13 @@ class ExecuteProcess(Action):
             self._transport.close()  # kills it if this task was cancelled
         for fd in _SOURCES:
             self._take_output(fd, b"\n" if self._unfinished_line[fd] else b"")
-        if self.return_code == 0:
-            self._log.info(f"process has finished cleanly [pid {details['pid']}]")
+        pid, code = self._transport.get_pid(), self.return_code
+        if code == 0:
+            self._log.info(f"process has finished cleanly [pid {pid}]")
         else:
-            about = f"pid {details['pid']}, exit code {self.return_code}, cmd '{command}'"
-            self._log.error(f"process has died [{about}].")
-        emit(ProcessExited, returncode=self.return_code)
+            self._log.error(f"process has died [pid {pid}, exit code {code}, cmd '{command}'].")
+        end = ProcessExited(action=self, process_name=self._process_name, pid=pid, returncode=code)
+        context.emit_event_sync(end)
 
     async def _end(self, protocol: _Protocol) -> None:
         """Wait for the program's end; once the launch ends, press for it."""
@@ -168,10 +134,9 @@ class ExecuteProcess(Action):
         for sent, following, seconds in steps:
             await asyncio.wait([protocol.exited], timeout=seconds)
             if not protocol.exited.done():
-                name = self.process_details["name"]
                 self._log.error(
-                    f"process[{name}] failed to terminate '{seconds:g}' seconds after receiving "
-                    f"'{sent}', escalating to '{following}'"
+                    f"process[{self._process_name}] failed to terminate '{seconds:g}' seconds "
+                    f"after receiving '{sent}', escalating to '{following}'"
                 )
                 self._send_signal(signal.Signals[following])
         await protocol.exited
@@ -179,8 +144,7 @@ class ExecuteProcess(Action):
 
     def _send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the program and say so; SIGKILL goes to what it started, too."""
-        name = self.process_details["name"]
-        self._log.info(f"sending signal '{number.name}' to process[{name}]")
+        self._log.info(f"sending signal '{number.name}' to process[{self._process_name}]")
         with contextlib.suppress(ProcessLookupError):
             if number == signal.SIGKILL:
                 os.killpg(self._transport.get_pid(), number)
@@ -188,27 +152,20 @@ class ExecuteProcess(Action):
                 self._transport.send_signal(number)
 
     def _take_output(self, fd: int, data: bytes) -> None:
-        """Show the lines that are complete, and keep what has been written."""
-        if self.cached_output:
-            self._cache[fd] += data
+        """Show the lines that are complete."""
         *lines, self._unfinished_line[fd] = (self._unfinished_line[fd] + data).split(b"\n")
         for line in lines:
-            text = f"[{self.process_details['name']}] {line.decode(errors='replace')}"
+            text = f"[{self._process_name}] {line.decode(errors='replace')}"
             if "screen" in self._targets[_SOURCES[fd]]:
                 logging.print_line(text)
             if "log" in self._targets[_SOURCES[fd]]:
                 logging.write_line(text)
 
-    def _cached(self, fd: int) -> str:
-        if not self.cached_output:
-            raise RuntimeError(f"cached_output must be true to get the {_SOURCES[fd]} of {self.cmd}")
-        return self._cache[fd].decode(errors="replace")
-
 
 class _Protocol(asyncio.SubprocessProtocol):
     """Passes output on, and tells the end of the program and of its output."""
 
-    def __init__(self, on_start: Callable[..., None], on_output: Callable[..., None]) -> None:
+    def __init__(self, on_start: Callable[..., None], on_output: Callable[[int, bytes], None]) -> None:
         loop = asyncio.get_running_loop()
         self.exited = loop.create_future()
         self.closed = loop.create_future()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 class LaunchContext:
     """State of one launch; every action and substitution gets it when it runs."""
 
-    def __init__(self, *, argv: Iterable[str] | None = None, noninteractive: bool = False) -> None:
-        self.argv = list(argv or [])
-        self.noninteractive = noninteractive
+    def __init__(self) -> None:
         self.launch_configurations: dict[str, Any] = {}
         self.is_shutdown = False
         self.asyncio_loop: asyncio.AbstractEventLoop | None = None
@@ -47,20 +45,13 @@ class LaunchContext:
             os.environ.clear()
             os.environ.update(environment)
 
-    def register_event_handler(self, event_handler: EventHandler, append: bool = False) -> None:
-        """Add an event handler, before the others unless `append`."""
-        if append:
-            self._event_handlers.append(event_handler)
-        else:
-            self._event_handlers.appendleft(event_handler)
-
-    def unregister_event_handler(self, event_handler: EventHandler) -> None:
-        """Remove an event handler."""
-        self._event_handlers.remove(event_handler)
+    def register_event_handler(self, event_handler: EventHandler) -> None:
+        """Add an event handler, before the others."""
+        self._event_handlers.appendleft(event_handler)
 
     def handlers_of(self, event: Event) -> list[EventHandler]:
         """Return the handlers that match an event, in the order in which they run."""
-        return [handler for handler in tuple(self._event_handlers) if handler.matches(event)]
+        return [handler for handler in self._event_handlers if handler.matches(event)]
 
     def emit_event_sync(self, event: Event) -> None:
         """Queue an event; it is handled after what is being visited now."""

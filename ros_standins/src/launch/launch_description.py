@@ -30,27 +30,17 @@ class LaunchDescription(LaunchDescriptionEntity):
         return self.entities
 
     def get_launch_arguments(self) -> list[DeclareLaunchArgument]:
-        """Return the declared arguments, those of included files too, the first of each name.
-
-        Sets two marks on each: `_conditionally_included` where it depends on a condition or an
-        event, and `_given_by_inclusion` where the description itself gives it to an included file.
-        """
-        # They need this module.
-        from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+        """Return the declared arguments, those of groups and included files too, the first of each name."""
+        # It needs this module.
+        from launch.actions import DeclareLaunchArgument
 
         found: dict[str, DeclareLaunchArgument] = {}
 
-        def collect(entity: LaunchDescriptionEntity, conditional: bool, given: set[object]) -> None:
-            if isinstance(entity, Action):
-                conditional = conditional or entity.acts_later or entity.condition is not None
-            if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
-                entity._conditionally_included = conditional
-                entity._given_by_inclusion = entity.name in given
-                found[entity.name] = entity
-            if isinstance(entity, IncludeLaunchDescription):
-                given = given | {name for name, _ in entity.launch_arguments}
+        def collect(entity: LaunchDescriptionEntity) -> None:
+            if isinstance(entity, DeclareLaunchArgument):
+                found.setdefault(entity.name, entity)
             for inner in entity.get_sub_entities():
-                collect(inner, conditional, given)
+                collect(inner)
 
-        collect(self, False, set())
+        collect(self)
         return list(found.values())

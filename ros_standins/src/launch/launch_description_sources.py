@@ -17,28 +17,24 @@ class PythonLaunchDescriptionSource:
 
     def __init__(self, launch_file_path: SomeSubstitutionsType) -> None:
         self._path = normalize_to_list_of_substitutions(launch_file_path)
-        self._description: LaunchDescription | None = None
 
     def get_launch_description(self, context: LaunchContext) -> LaunchDescription:
-        """Return the file's description, loading it the first time."""
-        if self._description is None:
-            path = perform_text(context, self._path)
-            self._description = get_launch_description_from_python_launch_file(path)
-        return self._description
+        """Run the file and return its description; raise what the file raises."""
+        return get_launch_description_from_python_launch_file(perform_text(context, self._path))
 
     def try_get_launch_description_without_context(self) -> LaunchDescription | None:
         """Return the description where the path needs no running launch, otherwise None."""
-        if self._description is not None:
-            return self._description
-        try:  # not kept: the running launch may give another path
-            path = perform_text(LaunchContext(), self._path)
-            return get_launch_description_from_python_launch_file(path)
+        try:
+            return self.get_launch_description(LaunchContext())
         except Exception:  # whatever the file raises is raised again when it is included
             return None
 
 
 def get_launch_description_from_python_launch_file(path: str) -> LaunchDescription:
-    """Run a launch file and return what its `generate_launch_description()` returns."""
+    """Run a launch file and return what its `generate_launch_description()` returns.
+
+    Raises FileNotFoundError without such a file, RuntimeError without such a function.
+    """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"launch file '{path}' does not exist")
     loader = SourceFileLoader("python_launch_file", path)

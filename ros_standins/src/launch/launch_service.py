@@ -7,7 +7,7 @@ import asyncio
 import signal
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from launch import logging
@@ -23,16 +23,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 class LaunchService:
     """Visits descriptions, handles events, and ends when nothing is left to do; runs once."""
 
-    def __init__(
-        self,
-        *,
-        argv: Iterable[str] | None = None,
-        noninteractive: bool = False,
-        debug: bool = False,
-    ) -> None:
+    def __init__(self, *, debug: bool = False) -> None:
         logging.set_debugging(debug)
         self._log = logging.get_logger("launch")
-        self._context = LaunchContext(argv=argv, noninteractive=noninteractive)
+        self._context = LaunchContext()
         self._context.register_event_handler(
             EventHandler(
                 matcher=lambda event: isinstance(event, IncludeLaunchDescription),
@@ -110,7 +104,7 @@ class LaunchService:
                 self._fail(error)
 
     def _handle(self, event: Event) -> None:
-        """Let every matching handler react to an event."""
+        """Let every matching handler react to an event; of the shutdowns, only the first is one."""
         if isinstance(event, Shutdown):
             if self._context.is_shutdown:
                 return
@@ -119,8 +113,8 @@ class LaunchService:
             for entity in handler.handle(event, self._context):
                 visit_all(entity, self._context)
 
-    def _shut_down(self, reason: str, due_to_sigint: bool = False) -> None:
-        self._context.emit_event_sync(Shutdown(reason=reason, due_to_sigint=due_to_sigint))
+    def _shut_down(self, reason: str) -> None:
+        self._context.emit_event_sync(Shutdown(reason=reason))
 
     def _fail(self, error: Exception) -> None:
         """Say what went wrong and end the launch; processes are still ended in good order."""
@@ -156,6 +150,6 @@ class LaunchService:
             self._shut_down(name)
         elif not self._context.is_shutdown:
             self._log.warning("user interrupted with ctrl-c (SIGINT)")
-            self._shut_down("ctrl-c (SIGINT)", due_to_sigint=True)
+            self._shut_down("ctrl-c (SIGINT)")
         else:
             self._log.warning("user interrupted with ctrl-c (SIGINT) again, ignoring...")

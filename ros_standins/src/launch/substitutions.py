@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that is known only when the launch runs: arguments, paths, environment, comparisons."""
+"""Text that is known only when the launch runs: arguments and paths."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
@@ -48,12 +47,14 @@ class TextSubstitution(Substitution):
 class LaunchConfiguration(Substitution):
     """The value of a launch argument or of another launch configuration."""
 
-    def __init__(self, variable_name: SomeSubstitutionsType, *, default: Any = None) -> None:
+    def __init__(
+        self, variable_name: SomeSubstitutionsType, *, default: SomeSubstitutionsType | None = None
+    ) -> None:
         self.variable_name = normalize_to_list_of_substitutions(variable_name)
         self._default = default
 
     def describe(self) -> str:
-        return f"LaunchConfig({_describe(self.variable_name)})"
+        return f"LaunchConfig({describe_all(self.variable_name)})"
 
     def perform(self, context: LaunchContext) -> str:
         """Return the value; without one and without a default raise RuntimeError."""
@@ -62,7 +63,7 @@ class LaunchConfiguration(Substitution):
             return context.launch_configurations[name]
         if self._default is None:
             raise RuntimeError(f"launch configuration '{name}' does not exist")
-        return _perform_any(context, self._default)
+        return perform_text(context, self._default)
 
 
 class PathJoinSubstitution(Substitution):
@@ -72,49 +73,10 @@ class PathJoinSubstitution(Substitution):
         self.substitutions = normalize_to_list_of_substitutions(substitutions)
 
     def describe(self) -> str:
-        return f"PathJoin('{_describe(self.substitutions)}')"
+        return f"PathJoin('{describe_all(self.substitutions)}')"
 
     def perform(self, context: LaunchContext) -> str:
         return os.path.join(*(part.perform(context) for part in self.substitutions))
-
-
-class EnvironmentVariable(Substitution):
-    """The value of an environment variable."""
-
-    def __init__(
-        self, name: SomeSubstitutionsType, *, default_value: SomeSubstitutionsType | None = None
-    ) -> None:
-        self.name = name
-        self.default_value = default_value
-
-    def perform(self, context: LaunchContext) -> str:
-        """Return the value; without one and without a default raise RuntimeError."""
-        name = perform_text(context, self.name)
-        if name in context.environment:
-            return context.environment[name]
-        if self.default_value is None:
-            raise RuntimeError(f"environment variable '{name}' does not exist")
-        return perform_text(context, self.default_value)
-
-
-class EqualsSubstitution(Substitution):
-    """'true' or 'false': whether two values are the same text, truth value or number."""
-
-    def __init__(self, left: Any, right: Any) -> None:
-        self.left = left
-        self.right = right
-
-    def perform(self, context: LaunchContext) -> str:
-        left, right = (_perform_any(context, side) for side in (self.left, self.right))
-        truths = {"true": True, "1": True, "false": False, "0": False}
-        if left.lower() in truths and right.lower() in truths:
-            equal = truths[left.lower()] == truths[right.lower()]
-        else:
-            try:
-                equal = math.isclose(float(left), float(right))
-            except ValueError:
-                equal = left == right
-        return str(equal).lower()
 
 
 def normalize_to_list_of_substitutions(subject: SomeSubstitutionsType) -> list[Substitution]:
@@ -140,12 +102,6 @@ def _normalize(item: object) -> Substitution:
     raise TypeError(f"expected text or a substitution, got {item!r}")
 
 
-def _describe(parts: Iterable[Substitution]) -> str:
+def describe_all(parts: Iterable[Substitution]) -> str:
     """Return the descriptions of substitutions, joined."""
     return " + ".join(part.describe() for part in parts)
-
-
-def _perform_any(context: LaunchContext, value: Any) -> str:
-    """Return the text of a value that need be no text: 5, 'a', or a list with substitutions."""
-    parts = value if isinstance(value, list | tuple) else [value]
-    return perform_text(context, [p if isinstance(p, Substitution) else str(p) for p in parts])

@@ -3,5 +3,4 @@
 
 from __future__ import annotations
 
-from launch_pytest import actions, tools
 from launch_pytest.fixture import fixture

@@ -5,40 +5,31 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from launch import LaunchDescription, LaunchDescriptionEntity, LaunchService
-from launch_pytest.actions import ReadyToTest
+from launch import LaunchDescription, LaunchService
+from launch.actions import OpaqueFunction
 
 
-def fixture(
-    decorated: Callable[..., Any] | None = None,
-    *args: Any,
-    shutdown_when_idle: bool = True,
-    auto_shutdown: bool = True,
-    **kwargs: Any,
-) -> Any:
+def fixture(decorated: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> Any:
     """Make a pytest fixture whose launch description runs while tests use it.
 
-    The function returns a LaunchDescription, or a sequence that begins with one. `args` and
-    `kwargs` are those of `pytest.fixture`. Without `auto_shutdown` the launch has to end by itself
-    when the tests are done; without `shutdown_when_idle` it goes on when nothing is left to do.
+    The function returns a LaunchDescription, or a sequence that begins with one. Tests begin when all
+    of it was visited, which is when its processes are being started. `args` and `kwargs` are those of
+    `pytest.fixture`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        launch = Launch(kwargs.get("scope", "function"), shutdown_when_idle, auto_shutdown)
+        launch = Launch(kwargs.get("scope", "function"))
 
         @functools.wraps(function)
         def launched(*arguments: Any, **fixtures: Any) -> Iterator[Any]:
             value = function(*arguments, **fixtures)
-            try:
-                launch.start(_description_in(value, function.__name__))
+            with launch.running(_description_in(value, function.__name__)):
                 yield value
-            finally:
-                launch.close()
 
         launched._launch_pytest = launch  # pytest.fixture keeps attributes
         return pytest.fixture(*args, **kwargs)(launched)
@@ -47,80 +38,61 @@ def fixture(
 
 
 class Launch:
-    """What belongs to one launch fixture: its options and, while it is set up, service and loop."""
+    """What belongs to one launch fixture: its scope and, while it is set up, service and loop."""
 
-    def __init__(self, scope: str, shutdown_when_idle: bool, auto_shutdown: bool) -> None:
+    def __init__(self, scope: str) -> None:
         self.scope = scope
-        self._shutdown_when_idle = shutdown_when_idle
-        self._auto_shutdown = auto_shutdown
         self._task: asyncio.Task | None = None
 
-    def start(self, description: LaunchDescription) -> None:
-        """Start the launch and return when it is ready to test; raise where it ends before."""
-        self.loop = asyncio.new_event_loop()
-        self.service = LaunchService()
-        ready = asyncio.Event()
-        _ready_action(description)._add_callback(ready.set)
-        self.service.include_launch_description(description)
-        run = self.service.run_async(shutdown_when_idle=self._shutdown_when_idle)
-        self._task = self.loop.create_task(run)
-        waiting = self.loop.create_task(ready.wait())
-        either = asyncio.wait([self._task, waiting], return_when=asyncio.FIRST_COMPLETED)
-        self.loop.run_until_complete(either)
-        if not ready.is_set():
+    @contextmanager
+    def running(self, description: LaunchDescription) -> Iterator[None]:
+        """Launch a description within; raise RuntimeError where the launch ends before it is visited."""
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._start(description)
+            try:
+                yield
+            finally:
+                self.finish()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    def _start(self, description: LaunchDescription) -> None:
+        self._service = LaunchService()
+        visited = asyncio.Event()
+        mark = OpaqueFunction(function=lambda context: visited.set())
+        self._service.include_launch_description(LaunchDescription([description, mark]))
+        launch = self._loop.create_task(self._service.run_async())
+        waiting = self._loop.create_task(visited.wait())
+        either = asyncio.wait([launch, waiting], return_when=asyncio.FIRST_COMPLETED)
+        self._loop.run_until_complete(either)
+        if not visited.is_set():
             waiting.cancel()
             raise RuntimeError("the launch ended before it was ready to test")
+        self._task = launch
 
     def finish(self) -> None:
-        """End the launch, or wait for its end; fail where it had an error."""
+        """End the launch; fail where it had an error. Does nothing the second time."""
         task, self._task = self._task, None
         if task is None:
             return
-        if self._auto_shutdown:
-            self.service.shutdown(force_sync=True)
-        code = self.loop.run_until_complete(task)
+        self._service.shutdown(force_sync=True)
+        code = self._loop.run_until_complete(task)
         assert code == 0, f"launch service failed when finishing, return code '{code}'"
-
-    def close(self) -> None:
-        """End the launch and its loop."""
-        try:
-            self.finish()
-        finally:
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
-            self.loop.close()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function in a thread while the launch goes on in this one."""
         call = functools.partial(function, *args, **kwargs)
-        return self.loop.run_until_complete(self.loop.run_in_executor(None, call))
+        return self._loop.run_until_complete(self._loop.run_in_executor(None, call))
 
 
 def _description_in(value: Any, name: str) -> LaunchDescription:
     """Return the launch description that a fixture has returned; raise TypeError without one."""
     description = value[0] if isinstance(value, Sequence) and value else value
-    if inspect.isgenerator(value) or not isinstance(description, LaunchDescription):
+    if not isinstance(description, LaunchDescription):
         raise TypeError(
-            f"When running launch_pytest fixture '{name}': return value must be either a launch "
-            f"description or a sequence which first item is a launch description, got {value!r}"
+            f"launch_pytest fixture '{name}' must return a launch description or a sequence that begins "
+            f"with one, got {value!r}"
         )
     return description
-
-
-def _ready_action(description: LaunchDescription) -> ReadyToTest:
-    """Return the action that starts the tests; add one where there is none."""
-
-    def search(entities: Iterable[LaunchDescriptionEntity]) -> Iterator[ReadyToTest]:
-        for entity in entities:
-            if isinstance(entity, ReadyToTest):
-                yield entity
-            yield from search(entity.get_sub_entities())
-
-    found = list(search(description.entities))
-    if len(found) > 1:
-        raise RuntimeError(
-            "launch_pytest fixtures must return a LaunchDescription containing only one ReadyToTest action"
-        )
-    if not found:
-        found = [ReadyToTest()]
-        description.add_action(found[0])
-    return found[0]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from launch.substitutions import Substitution, perform_text
@@ -16,48 +16,34 @@ _SCALARS = (bool, int, float, str)
 
 
 class ParameterValue:
-    """A value with a fixed type: bool, int, float, str or `list[...]` of one of them.
+    """A value with a fixed type: bool, int, float or str.
 
     Without a type, text that comes from substitutions is read as YAML.
     """
 
-    def __init__(self, value: Any, *, value_type: Any = None) -> None:
+    def __init__(self, value: Any, *, value_type: type | None = None) -> None:
         self.value = value
         self.value_type = value_type
 
     def evaluate(self, context: LaunchContext) -> Any:
         """Return the value; raise ValueError or TypeError where it is not of the type."""
         value, kind = self.value, self.value_type
-        if _has_substitution(value):
+        parts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(part, Substitution) for part in parts):
             return _read(perform_text(context, value), kind)
-        if isinstance(value, list | tuple):
-            # An inner list is the text of one element, from substitutions.
-            item_kind = get_args(kind)[0] if get_args(kind) else None
-            value = [
-                _read(perform_text(context, item), item_kind) if isinstance(item, list | tuple) else item
-                for item in value
-            ]
-            if {type(item) for item in value} == {int, float}:
-                value = [float(item) for item in value]
-        if kind is float and type(value) is int:
-            value = float(value)
         if not _is_of(value, kind):
             raise TypeError(f"value {value!r} is not {_describe(kind)}")
         return value
 
 
 def evaluate_parameters(context: LaunchContext, parameters: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a dictionary of parameters as flat names (`a.b`) and plain values.
+    """Return a dictionary of parameters with plain names and values.
 
     Raises ValueError or TypeError, which name the parameter, for what is no parameter value.
     """
     result: dict[str, Any] = {}
     for key, value in parameters.items():
         name = perform_text(context, key)
-        if isinstance(value, Mapping):
-            nested = evaluate_parameters(context, value)
-            result.update({f"{name}.{inner}": item for inner, item in nested.items()})
-            continue
         value = value if isinstance(value, ParameterValue) else ParameterValue(value)
         try:
             result[name] = value.evaluate(context)
@@ -66,15 +52,7 @@ def evaluate_parameters(context: LaunchContext, parameters: Mapping[Any, Any]) -
     return result
 
 
-def _has_substitution(value: Any) -> bool:
-    """Tell whether a value is a substitution or a list of text with at least one in it."""
-    parts = value if isinstance(value, list | tuple) else [value]
-    return all(isinstance(part, str | Substitution) for part in parts) and any(
-        isinstance(part, Substitution) for part in parts
-    )
-
-
-def _read(text: str, kind: Any) -> Any:
+def _read(text: str, kind: type | None) -> Any:
     """Return a text as a type; None guesses as YAML does. Raises ValueError where it does not fit."""
     if kind is str or not (text or kind):
         return text
@@ -92,16 +70,14 @@ def _read(text: str, kind: Any) -> Any:
     return value
 
 
-def _is_of(value: Any, kind: Any) -> bool:
-    """Tell whether a value is of a scalar type or a uniform list; None accepts any of them."""
-    if isinstance(value, list) and (kind is None or get_origin(kind) is list):
-        items = {type(item) for item in value}
-        return items == set(get_args(kind)) or (kind is None and len(items) == 1 and items < set(_SCALARS))
+def _is_of(value: Any, kind: type | None) -> bool:
+    """Tell whether a value is of a type; None stands for any scalar and for a list of one type of them."""
+    if kind is None and isinstance(value, list):
+        kinds = {type(item) for item in value}
+        return len(kinds) == 1 and kinds < set(_SCALARS)
     return type(value) in _SCALARS if kind is None else type(value) is kind
 
 
-def _describe(kind: Any) -> str:
+def _describe(kind: type | None) -> str:
     """Return a type as an error message names it."""
-    if kind is None:
-        return "bool, int, float, str or a list of one of these"
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+    return "bool, int, float, str or a list of one of these" if kind is None else kind.__name__

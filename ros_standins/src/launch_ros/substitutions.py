@@ -9,6 +9,7 @@ from ament_index_python.packages import get_package_share_directory
 from launch.substitutions import (
     SomeSubstitutionsType,
     Substitution,
+    describe_all,
     normalize_to_list_of_substitutions,
     perform_text,
 )
@@ -24,8 +25,7 @@ class FindPackageShare(Substitution):
         self.package = normalize_to_list_of_substitutions(package)
 
     def describe(self) -> str:
-        package = " + ".join(part.describe() for part in self.package)
-        return f"FindPackageShare(pkg={package})"
+        return f"FindPackageShare(pkg={describe_all(self.package)})"
 
     def perform(self, context: LaunchContext) -> str:
         """Return the folder; raise PackageNotFoundError."""

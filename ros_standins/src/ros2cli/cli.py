@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException
 
 # Each module has `add_arguments(parser)`, which sets the default `main` to a function of the
@@ -46,7 +47,7 @@ def main(*, argv: list[str] | None = None) -> int | str | None:
         return int(signal.SIGINT)
     except ExternalShutdownException:
         return int(signal.SIGTERM)
-    except RuntimeError as error:
+    except (NameValidationException, RuntimeError) as error:
         return str(error)
 
 

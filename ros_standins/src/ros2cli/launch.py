@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -15,13 +14,12 @@ from launch.launch_description_sources import (
     PythonLaunchDescriptionSource,
     get_launch_description_from_python_launch_file,
 )
+from launch.substitutions import describe_all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ros2 launch`."""
     add = parser.add_argument
-    about = "Run without a terminal: Ctrl-C is for the launch to pass on"
-    add("-n", "--noninteractive", default=not sys.stdin.isatty(), action="store_true", help=about)
     add("-d", "--debug", action="store_true", help="Print more details, e.g. tracebacks")
     add("-s", "--show-args", "--show-arguments", action="store_true", help="Show the launch file's arguments")
     add("package_name", help="Name of the ROS package, or the path of a launch file")
@@ -45,11 +43,7 @@ def main(args: argparse.Namespace) -> int | str | None:
     arguments = parse_arguments(words)
     source = PythonLaunchDescriptionSource(path)
     include = IncludeLaunchDescription(source, launch_arguments=arguments.items())
-    service = LaunchService(
-        argv=[f"{name}:={value}" for name, value in arguments.items()],
-        noninteractive=args.noninteractive,
-        debug=args.debug,
-    )
+    service = LaunchService(debug=args.debug)
     service.include_launch_description(LaunchDescription([include]))
     return service.run()
 
@@ -90,7 +84,6 @@ def show_arguments(description: LaunchDescription) -> None:
     for argument in declared:
         print(f"\n    '{argument.name}':\n        {argument.description}")
         if argument.default_value is not None:
-            default = " + ".join(part.describe() for part in argument.default_value)
-            print(f"        (default: {default})")
+            print(f"        (default: {describe_all(argument.default_value)})")
     if not declared:
         print("\n  No arguments.")

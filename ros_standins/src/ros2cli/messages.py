@@ -36,7 +36,7 @@ def from_yaml(message_type: type, text: str | None) -> Any:
     try:
         values = yaml.safe_load(text or "{}")
     except yaml.YAMLError as error:
-        raise RuntimeError(f"The passed value is no YAML: {error}") from None
+        raise RuntimeError(f"The passed value is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise RuntimeError("The passed value needs to be a dictionary in YAML format")
     try:
@@ -76,28 +76,21 @@ def _is_number(slot: Any) -> bool:
     return isinstance(slot, BasicType) and slot.typename not in ("boolean", "octet")
 
 
-def to_yaml(message: Any, truncate: int | None = None, arrays: bool = True) -> str:
-    """Return a message as YAML text.
-
-    `truncate` is the length of the longest text and array; without `arrays` their place is taken by type
-    and length.
-    """
-    plain = _plain(message, None, truncate, arrays)
+def to_yaml(message: Any, longest: int | None = None) -> str:
+    """Return a message as YAML text; what is longer than `longest` of a text or an array is left out."""
+    plain = _plain(message, longest)
     return yaml.safe_dump(plain, allow_unicode=True, width=sys.maxsize, sort_keys=False)
 
 
-def _plain(value: Any, field_type: str | None, limit: int | None, arrays: bool) -> Any:
-    """Return one value of a message as dictionaries, lists and scalars."""
+def _plain(value: Any, longest: int | None) -> Any:
+    """Return a message or one of its values as dictionaries, lists and scalars."""
     if hasattr(value, "get_fields_and_field_types"):
-        types = value.get_fields_and_field_types()
-        return {name: _plain(getattr(value, name), kind, limit, arrays) for name, kind in types.items()}
+        return {name: _plain(getattr(value, name), longest) for name in value.get_fields_and_field_types()}
     if isinstance(value, bytes):
         return int.from_bytes(value)
     if isinstance(value, str):
-        return value[:limit] + "..." if limit is not None and len(value) > limit else value
+        return value if longest is None or len(value) <= longest else f"{value[:longest]}..."
     if isinstance(value, list | tuple | array.array | np.ndarray):
-        if not arrays and field_type is not None:
-            return f"<{field_type.replace('/', '/msg/')}, length: {len(value)}>"
-        shown = [_plain(item, None, limit, arrays) for item in value[:limit]]
+        shown = [_plain(item, longest) for item in value[:longest]]
         return [*shown, "..."] if len(shown) < len(value) else shown
     return value.item() if isinstance(value, np.generic) else value

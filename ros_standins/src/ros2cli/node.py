@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, node_names, settle, topic_or_service_is_hidden, wait_for
+from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
+from ros2cli.cli import add_verbs
+from ros2cli.graph import absolute, add_spin_time, cli_node, node_names, settle, wait_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,8 @@ from rcl_interfaces.msg import Parameter, ParameterDescriptor
 from rclpy.parameter import Parameter as Types
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-
-from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
+from ros2cli.cli import add_verbs
+from ros2cli.graph import absolute, add_spin_time, cli_node, node_names, result_of, settle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +59,10 @@ def get_parameter(args: argparse.Namespace) -> str | None:
 
 
 def set_parameter(args: argparse.Namespace) -> None:
-    """Set a parameter to a value in YAML and say whether the node took it."""
+    """Set a parameter to a value in YAML and say whether the node took it.
+
+    Like the original it exits with 0 where the node refuses.
+    """
     parameter = Parameter(name=args.parameter_name, value=get_parameter_value(args.value))
     with _parameters_of(args) as ask:
         result = ask("set_parameters", [parameter]).results[0]
@@ -71,11 +73,14 @@ def set_parameter(args: argparse.Namespace) -> None:
         print(f"Setting parameter failed{reason}", file=sys.stderr)
 
 
-def describe_parameter(args: argparse.Namespace) -> None:
+def describe_parameter(args: argparse.Namespace) -> str | None:
     """Show type, description and limits of a parameter."""
     with _parameters_of(args) as ask:
-        for descriptor in ask("describe_parameters", [args.parameter_name]).descriptors:
-            _print_descriptor(descriptor)
+        descriptors = ask("describe_parameters", [args.parameter_name]).descriptors
+    if not descriptors or not descriptors[0].name:
+        return "Parameter not set"
+    _print_descriptor(descriptors[0])
+    return None
 
 
 @contextmanager

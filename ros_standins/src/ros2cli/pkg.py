@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ros2 pkg`: which packages are installed, and where."""
+"""`ros2 pkg`: where packages are installed."""
 
 from __future__ import annotations
 
 import argparse
 import os
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_packages_with_prefixes
-
-from .cli import add_verbs
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from ros2cli.cli import add_verbs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs of `ros2 pkg`."""
-    _, prefix = add_verbs(parser, ("list", list_packages, ""), ("prefix", show_prefix, "package_name"))
+    (prefix,) = add_verbs(parser, ("prefix", show_prefix, "package_name"))
     prefix.add_argument("--share", action="store_true", help="Show the share directory")
-
-
-def list_packages(args: argparse.Namespace) -> None:
-    """Output a list of available packages."""
-    print(*sorted(get_packages_with_prefixes()), sep="\n")
 
 
 def show_prefix(args: argparse.Namespace) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shlex
 import signal
 import subprocess
 
@@ -15,7 +14,6 @@ from launch_ros.executables import find_executable
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ros2 run`."""
-    parser.add_argument("--prefix", default="", help="command to put before the executable")
     parser.add_argument("package_name", help="Name of the ROS package")
     parser.add_argument("executable_name", help="Name of the executable")
     parser.add_argument("argv", nargs=argparse.REMAINDER, help="arguments of the executable")
@@ -25,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | str:
     """Run the executable and return its exit status, negative for a signal."""
     try:
-        command = find_executable(args.package_name, args.executable_name)
+        path = find_executable(args.package_name, args.executable_name)
     except (PackageNotFoundError, ValueError):
         return f"Package '{args.package_name}' not found"
     except FileNotFoundError:
         return "No executable found"
-    process = subprocess.Popen([*shlex.split(args.prefix), *command, *args.argv])
+    process = subprocess.Popen([path, *args.argv])
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while process.returncode is None:
         # A Ctrl-C reaches the program, too, and it decides when to end.

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from .cli import add_verbs
-from .graph import add_spin_time, cli_node, print_names, result_of, settle
-from .messages import from_yaml, get_interface
+from ros2cli.cli import add_verbs
+from ros2cli.graph import add_spin_time, cli_node, print_names, result_of, settle
+from ros2cli.messages import from_yaml, get_interface
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,10 @@ from itertools import pairwise
 import rclpy
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
-
-from .cli import add_verbs
-from .graph import absolute, add_spin_time, cli_node, print_names, settle, wait_for
-from .messages import from_yaml, get_interface
-from .topic_echo import echo, make_qos, message_class
+from ros2cli.cli import add_verbs
+from ros2cli.graph import absolute, add_spin_time, cli_node, print_names, settle, wait_for
+from ros2cli.messages import from_yaml, get_interface
+from ros2cli.topic_echo import echo, make_qos, message_class
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listen.add_argument("--once", action="store_true", help="Print the first message and exit")
     listen.add_argument("--field", help="Print only this field; '.' selects sub-fields")
     listen.add_argument("-f", "--full-length", action="store_true", help="Print long texts and arrays whole")
-    listen.add_argument(
-        "-l", "--truncate-length", type=int, default=128, help="Longest text and array printed"
-    )
-    listen.add_argument("--no-arr", action="store_true", help="Don't print array fields")
     pub.add_argument("-r", "--rate", type=float, default=1.0, help="Messages per second")
-    pub.add_argument("-1", "--once", action="store_true", help="Publish one message and exit")
-    wait = "Wait for so many subscriptions (default: 1 with --once, otherwise 0)"
-    pub.add_argument("-w", "--wait-matching-subscriptions", type=int, help=wait)
+    pub.add_argument("-1", "--once", action="store_true", help="Publish one message to a subscriber and exit")
     for verb in (listen, pub):
         verb.add_argument("--qos-reliability", choices=["reliable", "best_effort"])
         verb.add_argument("--qos-durability", choices=["transient_local", "volatile"])
@@ -102,8 +95,6 @@ def publish(args: argparse.Namespace) -> None:
         raise RuntimeError("rate must be greater than zero")
     cls = get_interface(args.message_type, "msg")
     message = from_yaml(cls, args.values)
-    wanted = args.wait_matching_subscriptions
-    wanted = int(args.once) if wanted is None else wanted
     count = 0
 
     def publish_one() -> None:
@@ -115,8 +106,8 @@ def publish(args: argparse.Namespace) -> None:
     with cli_node() as node:
         qos = make_qos(args.qos_reliability or "reliable", args.qos_durability or "volatile")
         publisher = node.create_publisher(cls, args.topic_name, qos)
-        while not wait_for(lambda: publisher.get_subscription_count() >= wanted, 1.0):
-            print(f"Waiting for at least {wanted} matching subscription(s)...")
+        while args.once and not wait_for(publisher.get_subscription_count, 1.0):
+            print("Waiting for at least 1 matching subscription(s)...")
         print("publisher: beginning loop")
         publish_one()
         if args.once:

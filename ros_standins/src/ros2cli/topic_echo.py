@@ -10,9 +10,10 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
+from ros2cli.graph import POLL_S, absolute, cli_node, wait_for
+from ros2cli.messages import get_interface, to_yaml
 
-from .graph import POLL_S, absolute, cli_node, wait_for
-from .messages import get_interface, to_yaml
+LONGEST = 128  # characters of a text and elements of an array that are printed
 
 
 class Echo:
@@ -95,4 +96,4 @@ def _format(value: Any, args: argparse.Namespace) -> str:
     """Return a message as YAML, anything else as Python prints it."""
     if not hasattr(value, "get_fields_and_field_types"):
         return f"{value}\n"
-    return to_yaml(value, None if args.full_length else args.truncate_length, not args.no_arr)
+    return to_yaml(value, None if args.full_length else LONGEST)

@@ -10,9 +10,8 @@ import rclpy
 from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
-
-from .rigid import Quaternion, from_euler, normalize
-from .static_transform_broadcaster import StaticTransformBroadcaster
+from tf2_ros.broadcasters import StaticTransformBroadcaster
+from tf2_ros.rigid import Quaternion, from_euler, normalize
 
 
 def main() -> int:

@@ -10,63 +10,46 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
+from tf2_ros.buffer import Buffer
 
-from .buffer import Buffer
-
-DEFAULT_QOS = QoSProfile(depth=100)
-DEFAULT_STATIC_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QOS = QoSProfile(depth=100)
+STATIC_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class TransformListener:
     """Listens until unregister() or until its node is destroyed.
 
-    With spin_thread a thread of its own spins the node, until the context ends or the listener goes.
+    With spin_thread a thread of its own spins the node until the node's context is shut down.
     """
 
-    def __init__(
-        self,
-        buffer: Buffer,
-        node: Node,
-        *,
-        spin_thread: bool = False,
-        qos: QoSProfile | int | None = None,
-        static_qos: QoSProfile | int | None = None,
-        tf_topic: str = "/tf",
-        tf_static_topic: str = "/tf_static",
-    ) -> None:
-        self.buffer = buffer
-        self.node = node
-        self.group = ReentrantCallbackGroup()  # else a callback that waits for a transform never hears it
-        self.tf_sub = node.create_subscription(
-            TFMessage, tf_topic, self.callback, qos or DEFAULT_QOS, callback_group=self.group
-        )
-        self.tf_static_sub = node.create_subscription(
-            TFMessage,
-            tf_static_topic,
-            self.static_callback,
-            static_qos or DEFAULT_STATIC_QOS,
-            callback_group=self.group,
-        )
+    def __init__(self, buffer: Buffer, node: Node, *, spin_thread: bool = False) -> None:
+        self._buffer = buffer
+        self._node = node
+        group = ReentrantCallbackGroup()  # else a callback that waits for a transform never hears it
+        self._subscriptions = [
+            node.create_subscription(TFMessage, topic, take, qos, callback_group=group)
+            for topic, take, qos in (
+                ("/tf", self._take, QOS),
+                ("/tf_static", self._take_static, STATIC_QOS),
+            )
+        ]
         if spin_thread:
-            self.executor = SingleThreadedExecutor(context=node.context)
-            self.executor.add_node(node)
-            self.dedicated_listener_thread = Thread(target=_spin, args=(self.executor,), daemon=True)
-            self.dedicated_listener_thread.start()
+            executor = SingleThreadedExecutor(context=node.context)
+            executor.add_node(node)
+            Thread(target=_spin, args=(executor,), daemon=True).start()
 
-    def callback(self, data: TFMessage) -> None:
-        """Take in transforms."""
-        for transform in data.transforms:
-            self.buffer.set_transform(transform, "default_authority")
+    def _take(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._buffer.set_transform(transform, "default_authority")
 
-    def static_callback(self, data: TFMessage) -> None:
-        """Take in static transforms."""
-        for transform in data.transforms:
-            self.buffer.set_transform_static(transform, "default_authority")
+    def _take_static(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._buffer.set_transform_static(transform, "default_authority")
 
     def unregister(self) -> None:
         """Stop listening."""
-        self.node.destroy_subscription(self.tf_sub)
-        self.node.destroy_subscription(self.tf_static_sub)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from operator import attrgetter
 from typing import NamedTuple
 
-from .rigid import IDENTITY, Rigid, interpolate
+from tf2_ros.rigid import IDENTITY, Rigid, interpolate
 
 BY_TIME = attrgetter("time_ns")
 

@@ -14,10 +14,9 @@ class Event:
 
 @dataclass(kw_only=True)
 class Shutdown(Event):
-    """The launch is to end; `due_to_sigint` tells whether a Ctrl-C asked for it."""
+    """The launch is to end."""
 
     reason: str = "reason not given"
-    due_to_sigint: bool = False
 
 
 @dataclass

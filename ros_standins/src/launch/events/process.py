@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class RunningProcessEvent(Event):
-    """Something about one process; `env` and `cmd` are what it was started with."""
+    """Something about one process; `process_name` is the program's name and its number in the launch."""
 
     action: ExecuteProcess
     process_name: str
-    cmd: list[str]
-    env: dict[str, str]
     pid: int
 
 
@@ -32,11 +30,3 @@ class ProcessExited(RunningProcessEvent):
     """A process ended; a negative return code is the signal that ended it."""
 
     returncode: int
-
-
-@dataclass(kw_only=True)
-class ProcessIO(RunningProcessEvent):
-    """A process wrote something, on stdout (`fd` 1) or stderr (2)."""
-
-    text: bytes
-    fd: int
