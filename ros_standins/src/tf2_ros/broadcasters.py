@@ -15,27 +15,27 @@ STATIC_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class TransformBroadcaster:
-    """Sends transforms that change over time."""
+    """Sends transforms that change over time, through its publisher `pub_tf`."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(TFMessage, "/tf", QOS)
+        self.pub_tf = node.create_publisher(TFMessage, "/tf", QOS)
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Send one transform or several."""
-        self._publisher.publish(TFMessage(transforms=_as_list(transform)))
+        self.pub_tf.publish(TFMessage(transforms=_as_list(transform)))
 
 
 class StaticTransformBroadcaster:
-    """Sends all its transforms with each message, so that a late listener gets all of them."""
+    """Sends all its transforms with each message through `pub_tf`, so that a late listener gets all of them."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(TFMessage, "/tf_static", STATIC_QOS)
+        self.pub_tf = node.create_publisher(TFMessage, "/tf_static", STATIC_QOS)
         self._sent: dict[str, TransformStamped] = {}
 
     def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Send one transform or several; those of the same child frame are replaced."""
         self._sent.update({one.child_frame_id: one for one in _as_list(transform)})
-        self._publisher.publish(TFMessage(transforms=list(self._sent.values())))
+        self.pub_tf.publish(TFMessage(transforms=list(self._sent.values())))
 
 
 def _as_list(transform: TransformStamped | Iterable[TransformStamped]) -> list[TransformStamped]:
