@@ -12,7 +12,6 @@ import resource
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,30 +30,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--durations-file", type=Path, help="write the processor time of every test there")
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)  # older than wrapper=True: the pytest of Ubuntu 22.04 has it
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """Count what the fixtures of a test cost."""
     yield from _counted(item, "setup")
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Count what a test costs."""
     yield from _counted(item, "call")
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Count what cleaning up costs: node processes end here."""
     yield from _counted(item, "teardown")
 
 
-def _counted(item: pytest.Item, phase: str) -> Any:
+def _counted(item: pytest.Item, phase: str) -> Iterator[None]:
     begin = processor_s()
-    try:
-        return (yield)
-    finally:
-        item.user_properties.append((f"{PROPERTY}_{phase}", processor_s() - begin))
+    yield
+    item.user_properties.append((f"{PROPERTY}_{phase}", processor_s() - begin))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
