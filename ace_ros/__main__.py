@@ -3,6 +3,6 @@
 
 import sys
 
-from ace_ros.cli.parser import main
+from ace_ros.cli import main
 
 sys.exit(main())

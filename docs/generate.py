@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import python_reference
 
 from ace_ros.cli.parser import build_parser
-from ace_ros.config import PRESETS, TrainingConfig
+from ace_ros.config import PRESETS, TrainingConfig, help_text
 from ace_ros.nodes import options as node_options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,9 +80,8 @@ def options_table(kind: type, live: bool) -> str:
     rows = []
     for f in fields(kind):
         about = f.metadata
-        unit = f" [{about['unit']}]" if about["unit"] else ""
         mark = ["yes" if about["live"] else ""] if live else []
-        rows.append([f"`{f.name}`", f"`{value(f.default)}`", limits(f), *mark, f"{about['help']}{unit}"])
+        rows.append([f"`{f.name}`", f"`{value(f.default)}`", limits(f), *mark, help_text(f)])
     return table(names, rows)
 
 
@@ -204,11 +203,11 @@ def command_line_page() -> str:
     parts = [
         "# Command line\n",
         "This page is made from the parser; `ace_ros COMMAND --help` prints the same. `python -m ace_ros` is "
-        "the same program. Exit codes: 0 done, 1 interrupted, 2 an error that you can correct (one sentence "
-        "on standard error).\n",
+        "the same program. Exit codes: 0 done, 2 an error that you can correct (one sentence on standard "
+        "error), 130 interrupted by Ctrl-C, 143 by SIGTERM.\n",
     ]
-    for name, help_text, parser in commands(build_parser()):
-        parts += [f"## ace_ros {name}\n", f"{help_text}\n", f"```text\n{_usage(parser)}\n```\n"]
+    for name, about, parser in commands(build_parser()):
+        parts += [f"## ace_ros {name}\n", f"{about}\n", f"```text\n{_usage(parser)}\n```\n"]
         rows = [row for action in parser._actions if (row := _argument_row(action))]
         parts.append(table(["argument", "default", "what it sets"], rows))
     return "\n".join(parts)
@@ -248,8 +247,12 @@ def _argument_row(action: argparse.Action) -> list[str] | None:
     flags = ", ".join(action.option_strings) or _argument_name(action)
     choices = ", ".join(f"`{c}`" for c in action.choices or ())
     has_default = action.option_strings and action.default not in (None, argparse.SUPPRESS, "")
-    text = re.sub(r" \(default: [^)]*\)$", "", (action.help or "") % vars(action) if action.help else "")
-    return [f"`{flags}`", f"`{value(action.default)}`" if has_default else "", text or choices]
+    text = (action.help or "") % vars(action)
+    # Options of a config have their default in the help only: without a value they were not given.
+    stated = re.search(r" \(default: ([^)]*)\)$", text)
+    default = value(action.default) if has_default else stated[1] if stated and action.default is None else ""
+    text = text[: stated.start()] if stated else text
+    return [f"`{flags}`", f"`{default}`" if default else "", text or choices]
 
 
 # Text

@@ -47,7 +47,7 @@ def run_find(options: argparse.Namespace) -> None:
 
     if not options.images:
         if options.near is None:
-            raise ConfigError("nothing to find: name images, or a position with --near LAT,LON")
+            raise ConfigError("there is nothing to find: name images, or a position with --near LAT,LON")
         index = read_index(options.atlas)
         _print_places([index[int(n)] for n in index.near(options.near, options.radius)], options.json)
         return
@@ -79,7 +79,7 @@ def run_check(options: argparse.Namespace) -> None:
         else:
             print(f"{problem.kind}: {problem.message}")
     if count:
-        raise MapError(f"{options.atlas}: {count} problem{'s' if count > 1 else ''}")
+        raise MapError(f"{options.atlas}: found {count} problem{'s' if count > 1 else ''}")
 
 
 def _finding(found: Finding) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ace_ros.config import RansacConfig, override, training_preset
+from ace_ros.cli.config_file import config_text
+from ace_ros.cli.config_options import given_options
+from ace_ros.cli.map_options import training_config
+from ace_ros.config import BagConfig, RansacConfig, override
 from ace_ros.errors import AceError, SceneError
 
 if TYPE_CHECKING:
@@ -32,17 +35,10 @@ def run_map(options: argparse.Namespace) -> None:
     """Train a map and write it."""
     from ace_ros.mapping.jobs.map_job import MapJob
 
-    changes = {
-        "encoder": options.encoder,
-        "seed": options.seed,
-        "refine_poses": options.refine_poses or None,
-        "refine_focal": options.refine_focal or None,
-        "use_depth": options.use_depth or None,
-    }
-    config = override(
-        training_preset(options.preset, options.time_budget),
-        {k: v for k, v in changes.items() if v is not None},
-    )
+    config = training_config(options)
+    if options.print_config:
+        print(config_text(config))
+        return
     job = MapJob(
         str(options.scene),
         str(options.output),
@@ -219,12 +215,10 @@ def run_info(options: argparse.Namespace) -> None:
 
 def run_import_bag(options: argparse.Namespace) -> None:
     """Turn a bag into a scene folder."""
-    from dataclasses import fields
-
     from ace_ros.cli.progress import count_bar
-    from ace_ros.data.importers.bag import BagConfig, import_bag
+    from ace_ros.data.importers.bag import import_bag
 
-    config = BagConfig(**{f.name: getattr(options, f.name) for f in fields(BagConfig)})
+    config = override(BagConfig(), given_options(options, BagConfig))
     with count_bar("reading") as on_image, _needs("rosbags"):
         report = import_bag(options.bag, options.output, config, on_image)
     print(
@@ -254,7 +248,9 @@ def _needs(package: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == package:
-            raise AceError(f"this needs {package}: pip install 'ace_ros[extras]'") from error
+            raise AceError(
+                f"reading bags needs {package}: install it with pip install 'ace_ros[extras]'"
+            ) from error
         raise
 
 
@@ -264,7 +260,7 @@ def camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]
 
     beside = image_path.parent.parent / "calibration" / f"{image_path.stem}.txt"
     if camera_file is None and not beside.exists():
-        raise SceneError(f"{image_path}: no calibration at {beside}; name one with --camera")
+        raise SceneError(f"{image_path}: there is no calibration at {beside}; name a file with --camera")
     return read_camera(camera_file or beside, (shape[1], shape[0]))
 
 
@@ -273,9 +269,9 @@ def map_path(path: Path) -> Path:
     if path.suffix == "":
         return path.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
-        raise SceneError(f"{path}: a map's name ends in .safetensors")
+        raise SceneError(f"{path}: the name of a map file ends in .safetensors")
     if path.is_dir():
-        raise SceneError(f"{path}: is a folder, a map is a file")
+        raise SceneError(f"{path}: is a folder; expected the path of a map file")
     return path
 
 

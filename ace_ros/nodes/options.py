@@ -9,10 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ace_ros.config import AtlasConfig, CheckedConfig, RansacConfig, option
+from ace_ros.nodes.player_options import PlayerConfig
 
-DATA_DIR_HELP = "folder of recordings (scenes/) and maps (maps/)"
 RELIABILITIES = ("auto", "reliable", "best_effort")
-DEVICE_HELP = "where the networks run: auto, cpu, cuda, cuda:1, ..."
+
+# Helps of options that several nodes have.
+DATA_DIR_HELP = (
+    "Folder of recordings (scenes/) and maps (maps/). Mapper and localizer share maps if they have the same "
+    "one."
+)
+DEVICE_HELP = "Device of the networks: auto, cpu, cuda or cuda:N. auto takes CUDA where there is a GPU."
+TRANSPORT_HELP = (
+    "Images to subscribe to: raw is topic image, compressed is topic image/compressed. Choose compressed for "
+    "a slow network."
+)
+RELIABILITY_HELP = (
+    "Reliability asked of the images' publishers. auto is reliable where all of them offer it; choose "
+    "best_effort for a network that loses messages."
+)
+RECTIFIED_HELP = "Use P of camera_info instead of K and D. Set it if the images are rectified."
+CAMERA_FRAME_HELP = (
+    "Optical frame of the camera. Set it if the images carry a wrong frame id; empty means theirs."
+)
 
 
 @dataclass(frozen=True)
@@ -20,58 +38,136 @@ class MapperConfig(CheckedConfig):
     """Options of the mapper node: recording keyframes and training maps from them."""
 
     data_dir: str = option("~/.ros/ace_ros", DATA_DIR_HELP)
-    scene_name: str = option("", "plain name of the next recording; empty: the time it starts", live=True)
+    scene_name: str = option(
+        "",
+        "Plain name of the next recording. Leave it empty to name it by the time at which it starts.",
+        live=True,
+    )
     continue_recording: bool = option(
-        False, "recording again goes on with the last scene; only where odometry went on too", live=True
+        False,
+        "Continue the last scene when recording starts again. Set it only if the odometry was not reset in "
+        "between.",
+        live=True,
     )
-    image_transport: str = option(
-        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
-    )
-    image_reliability: str = option(
-        "auto", "auto: reliable where every publisher offers it; best_effort; reliable", choices=RELIABILITIES
-    )
-    rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
+    image_transport: str = option("raw", TRANSPORT_HELP, choices=("raw", "compressed"))
+    image_reliability: str = option("auto", RELIABILITY_HELP, choices=RELIABILITIES)
+    rectified: bool = option(False, RECTIFIED_HELP)
     pose_source: str = option(
-        "tf", "tf: transform odom_frame -> camera; topic: topic odom", choices=("tf", "topic")
+        "tf",
+        "Where poses come from: tf takes the transform from odom_frame to the camera, topic takes the topic "
+        "odom. Choose topic if the odometry is not in tf.",
+        choices=("tf", "topic"),
     )
-    odom_frame: str = option("odom", "frame of the odometry, in which keyframes are recorded")
-    base_frame: str = option("base_link", "robot frame of the topic odom (pose_source: topic)")
-    camera_frame: str = option("", "optical frame of the camera; empty: the one in the images")
-    map_frame: str = option("map", "name of the frame that trained maps are in")
+    odom_frame: str = option(
+        "odom",
+        "Frame of the odometry, in which keyframes are recorded. Set it to the name that your odometry uses.",
+    )
+    base_frame: str = option(
+        "base_link",
+        "Frame of the robot that the topic odom moves. Set it if it is not base_link; it is used only with "
+        "pose_source topic.",
+    )
+    camera_frame: str = option("", CAMERA_FRAME_HELP)
+    map_frame: str = option(
+        "map", "Frame id that poses in trained maps will carry. Change it if several maps are in use at once."
+    )
     depth_topic: str = option(
-        "", "topic of depth images (16UC1 in mm, 32FC1 in m) registered to the images; empty: none"
+        "",
+        "Topic of depth images registered to the images, 16UC1 in millimetres or 32FC1 in metres. Set it to "
+        "record depth.",
     )
-    points_topic: str = option("", "topic of a LiDAR's PointCloud2 in their place; empty: none")
+    points_topic: str = option(
+        "", "Topic of a LiDAR's PointCloud2. Set it to record depth from a LiDAR instead of depth images."
+    )
     max_depth_gap_s: float = option(
-        0.05, "depth this far from an image's stamp at most belongs to it", unit="s", low=0.0, high=1.0
+        0.05,
+        "Largest difference between the stamps of an image and its depth. Raise it if depth comes at a "
+        "lower rate.",
+        unit="s",
+        low=0.0,
+        high=1.0,
     )
     pose_timeout_s: float = option(
-        0.5, "longest wait for odometry and depth of an image", unit="s", low=0.0, high=10.0, live=True
+        0.5,
+        "Longest wait for the odometry and the depth of an image. Raise it if images are dropped because "
+        "these come late.",
+        unit="s",
+        low=0.0,
+        high=10.0,
+        live=True,
     )
     max_odometry_gap_s: float = option(
-        1.0, "longest gap in the topic odom to interpolate over", unit="s", low=0.01, high=10.0
+        1.0,
+        "Longest gap in the topic odom that is interpolated. Raise it for odometry at a low rate.",
+        unit="s",
+        low=0.01,
+        high=10.0,
     )
     keyframe_distance_m: float = option(
-        0.15, "a keyframe is this far from the last one ...", unit="m", low=0.0, high=100.0, live=True
+        0.15,
+        "Distance from the last keyframe after which an image becomes one. Raise it for large places, to "
+        "record fewer images.",
+        unit="m",
+        low=0.0,
+        high=100.0,
+        live=True,
     )
     keyframe_angle_deg: float = option(
-        8.0, "... or turned by this much", unit="deg", low=0.0, high=180.0, live=True
+        8.0,
+        "Rotation since the last keyframe after which an image becomes one. Raise it to record fewer images.",
+        unit="deg",
+        low=0.0,
+        high=180.0,
+        live=True,
     )
     min_sharpness: float = option(
-        5.0, "less variance of the Laplacian is a blurred image", low=0.0, high=1e5, live=True
+        5.0,
+        "Smallest sharpness of a keyframe, as the variance of its Laplacian. Lower it if images of plain "
+        "walls are dropped as blurred.",
+        low=0.0,
+        high=1e5,
+        live=True,
     )
     min_sharpness_share: float = option(
-        0.3, "less than this share of the recent median is a blurred image", low=0.0, high=1.0, live=True
+        0.3,
+        "Smallest sharpness of a keyframe, as a share of the median of recent images. Lower it if sharp "
+        "images are dropped as blurred.",
+        low=0.0,
+        high=1.0,
+        live=True,
     )
-    queue_images: int = option(30, "images that wait for odometry or the disk; more are dropped", low=1)
-    min_keyframes: int = option(10, "fewer keyframes are not enough for a map", low=2, live=True)
-    encoder: str = option("", "shipped encoder or encoder file to train maps with; empty: the preset's")
+    queue_images: int = option(
+        30,
+        "Largest number of images that wait for odometry or the disk; more are dropped. Raise it if the "
+        "disk is slow at times.",
+        low=1,
+    )
+    min_keyframes: int = option(
+        10,
+        "Smallest number of keyframes with which a map is trained. Lower it only for very small places.",
+        low=2,
+        live=True,
+    )
+    encoder: str = option(
+        "",
+        "Encoder to train maps with: the name of a shipped one or the path of a file. Leave it empty to use "
+        "the preset's.",
+    )
     refine_poses: bool = option(
-        False, "take the drift out of the recorded poses before a map is trained", live=True
+        False,
+        "Correct the drift of the recorded poses before a map is trained. Set it for odometry that drifts.",
+        live=True,
     )
-    use_depth: bool = option(False, "start the training of maps from the recorded depth", live=True)
+    use_depth: bool = option(
+        False, "Start the training of maps from the recorded depth. Set it if depth was recorded.", live=True
+    )
     device: str = option("auto", DEVICE_HELP)
-    threads: int = option(0, "processor threads for training; 0: all", low=0, high=1024)
+    threads: int = option(
+        0,
+        "Number of processor threads for training, 0 for all. Lower it to leave some to other nodes.",
+        low=0,
+        high=1024,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,75 +176,108 @@ class LocalizerConfig(CheckedConfig):
 
     data_dir: str = option("~/.ros/ace_ros", DATA_DIR_HELP)
     map: str = option(
-        "", "map or atlas loaded at start: plain name below data_dir/maps, or its path; empty: none"
+        "",
+        "Map or atlas loaded at start: a plain name in data_dir/maps, or a path. Leave it empty to load one "
+        "later by the service load_map.",
     )
-    place: str = option("", "the only place of the atlas to use; empty: all")
-    image_transport: str = option(
-        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
+    place: str = option("", "The only place of the atlas to use. Leave it empty to use all.")
+    image_transport: str = option("raw", TRANSPORT_HELP, choices=("raw", "compressed"))
+    image_reliability: str = option("auto", RELIABILITY_HELP, choices=RELIABILITIES)
+    rectified: bool = option(False, RECTIFIED_HELP)
+    odom_frame: str = option(
+        "odom",
+        "Frame of the odometry. Set it to the name that your odometry uses; leave it empty if there is "
+        "none, and map -> base_frame is sent.",
     )
-    image_reliability: str = option(
-        "auto", "auto: reliable where every publisher offers it; best_effort; reliable", choices=RELIABILITIES
+    base_frame: str = option(
+        "base_link", "Frame of the robot that is localized. Leave it empty to localize the camera."
     )
-    rectified: bool = option(False, "images are rectified: use P of camera_info, not K and D")
-    odom_frame: str = option("odom", "frame of the odometry; empty: there is none, map -> base is sent")
-    base_frame: str = option("base_link", "frame of the robot that is localized; empty: the camera")
-    camera_frame: str = option("", "optical frame of the camera; empty: the one in the images")
+    camera_frame: str = option("", CAMERA_FRAME_HELP)
     pose_timeout_s: float = option(
-        0.2, "longest wait for odometry at an image's stamp", unit="s", low=0.0, high=10.0, live=True
+        0.2,
+        "Longest wait for the odometry at an image's stamp. Raise it if the odometry comes late.",
+        unit="s",
+        low=0.0,
+        high=10.0,
+        live=True,
     )
-    publish_tf: bool = option(True, "send map -> odom", live=True)
-    tf_rate_hz: float = option(20.0, "rate at which map -> odom is sent", unit="Hz", low=0.1, high=1000.0)
+    publish_tf: bool = option(
+        True, "Send the transform map -> odom_frame. Switch it off if another node sends it.", live=True
+    )
+    tf_rate_hz: float = option(
+        20.0,
+        "Rate at which map -> odom_frame is sent. Raise it if other nodes wait for it.",
+        unit="Hz",
+        low=0.1,
+        high=1000.0,
+    )
     transform_tolerance_s: float = option(
-        0.1, "map -> odom is dated this far ahead", unit="s", low=0.0, high=10.0, live=True
+        0.1,
+        "How far ahead map -> odom_frame is dated. Raise it if other nodes ask for transforms in the future.",
+        unit="s",
+        low=0.0,
+        high=10.0,
+        live=True,
     )
     gate_distance_m: float = option(
         1.0,
-        "a pose farther from the expected one needs a second that agrees ...",
+        "Distance from the expected pose beyond which a new pose waits for a second one that agrees. Lower "
+        "it if single wrong poses are accepted.",
         unit="m",
         low=0.0,
         high=1e6,
         live=True,
     )
     gate_angle_deg: float = option(
-        20.0, "... or one turned by more than this", unit="deg", low=0.0, high=180.0, live=True
+        20.0,
+        "Rotation from the expected pose beyond which a new pose waits for a second one that agrees. Lower "
+        "it if single wrong poses are accepted.",
+        unit="deg",
+        low=0.0,
+        high=180.0,
+        live=True,
     )
     confirm_first: bool = option(
-        False, "the first pose after LOST needs a second that agrees too", live=True
+        False,
+        "Accept the first pose after LOST only when a second one agrees. Set it if a wrong first pose is "
+        "worse than a late one.",
+        live=True,
     )
     lost_after_s: float = option(
-        10.0, "LOST when no pose was accepted for so long", unit="s", low=0.1, high=1e6, live=True
+        10.0,
+        "Time without an accepted pose after which the state is LOST. Raise it if the odometry can be "
+        "trusted for longer.",
+        unit="s",
+        low=0.1,
+        high=1e6,
+        live=True,
     )
     lost_after_images: int = option(
-        50, "LOST when so many images in a row gave no pose", low=1, high=1_000_000, live=True
+        50,
+        "Number of images in a row without an accepted pose after which the state is LOST. Raise it at high "
+        "image rates.",
+        low=1,
+        high=1_000_000,
+        live=True,
     )
     relocalize_timeout_s: float = option(
-        5.0, "longest wait of the service relocalize", unit="s", low=0.1, high=600.0, live=True
+        5.0,
+        "Longest wait of the service relocalize for a pose. Raise it for slow machines.",
+        unit="s",
+        low=0.1,
+        high=600.0,
+        live=True,
     )
-    encoder: str = option("", "the maps' encoder, if it lies elsewhere than where they were trained")
+    encoder: str = option(
+        "", "Path of the maps' encoder. Set it only if that file was moved since they were trained."
+    )
     device: str = option("auto", DEVICE_HELP)
-    threads: int = option(0, "processor threads for the networks; 0: half of the machine's", low=0, high=1024)
-
-
-@dataclass(frozen=True)
-class PlayerConfig(CheckedConfig):
-    """Options of the player node: a scene folder becomes a robot's topics."""
-
-    scene: str = option("", "scene folder to play")
-    split: str = option("train", "its part: train or test")
-    rate_hz: float = option(5.0, "images per second", unit="Hz", low=0.01, high=1000.0)
-    loop: bool = option(False, "start again at the end")
-    image_transport: str = option(
-        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
-    )
-    odom_frame: str = option("odom", "frame that the scene's poses are in")
-    base_frame: str = option("base_link", "frame of the robot")
-    camera_frame: str = option("camera_optical_frame", "optical frame of the camera")
-    mount_x_m: float = option(0.0, "camera on the robot: forward", unit="m", low=-100.0, high=100.0)
-    mount_y_m: float = option(0.0, "... left", unit="m", low=-100.0, high=100.0)
-    mount_z_m: float = option(0.0, "... up", unit="m", low=-100.0, high=100.0)
-    mount_pitch_deg: float = option(0.0, "... tilted down", unit="deg", low=-90.0, high=90.0)
-    wait_for_subscriber_s: float = option(
-        10.0, "longest wait for subscribers of all that is played", unit="s", low=0.0, high=3600.0
+    threads: int = option(
+        0,
+        "Number of processor threads for the networks, 0 for half of them. Lower it to leave more to other "
+        "nodes.",
+        low=0,
+        high=1024,
     )
 
 

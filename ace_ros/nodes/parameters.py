@@ -17,7 +17,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ace_ros.config import override
+from ace_ros.config import help_text, override, suggestion
 from ace_ros.errors import ConfigError
 
 # What rclpy declares by itself.
@@ -60,10 +60,7 @@ class Parameters:
             owners = {f.name: (kind, f) for kind in self._configs for f in fields(kind)}
             unknown = sorted(set(changes) - set(owners))
             if unknown:
-                raise ConfigError(
-                    f"parameter {', '.join(map(repr, unknown))} is not known; known are "
-                    f"{', '.join(sorted(owners))}"
-                )
+                raise ConfigError(f"parameter {unknown[0]!r} is not known; {suggestion(unknown[0], owners)}")
             configs = dict(self._configs)
             for name, value in changes.items():
                 kind, f = owners[name]
@@ -81,10 +78,9 @@ class Parameters:
 def describe(f: Field[Any]) -> ParameterDescriptor:
     """Return the descriptor of an option: its help with the unit, its range, read-only or not."""
     about = f.metadata
-    text = about["help"] + (f" [{about['unit']}]" if about["unit"] else "")
     choices = f"one of {', '.join(about['choices'])}" if about["choices"] else ""
     result = ParameterDescriptor(
-        name=f.name, description=text, additional_constraints=choices, read_only=not about["live"]
+        name=f.name, description=help_text(f), additional_constraints=choices, read_only=not about["live"]
     )
     low, high = about["low"], about["high"]
     if isinstance(f.default, bool) or low is None:

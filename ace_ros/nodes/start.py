@@ -4,26 +4,43 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Any
 
-from ace_ros.compute.process import keep_memory, wait_briefly
-from ace_ros.errors import AceError
-from ace_ros.nodes.surroundings import begin_ros, explain_import
+from ace_ros.compute.interrupts import catch_interrupts, interrupted_status
 
 NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player", "simulator": "Simulator"}
 THREADS = 4
 
 
 def main(name: str, arguments: list[str] | None = None) -> int:
-    """Run the node `name`, or the demo, until it is interrupted; return the exit code."""
+    """Run the node `name`, or the demo, until it is interrupted; return the exit code.
+
+    That is 0 after a node has run, 130 where Ctrl-C came while it was still starting, 2 after an error that
+    the user can correct.
+    """
+    catch_interrupts(signal.SIGINT)
+    try:
+        return _run(name, arguments)
+    except BaseException:
+        if not interrupted_status():
+            raise
+        return interrupted_status()
+
+
+def _run(name: str, arguments: list[str] | None) -> int:
+    from ace_ros.errors import AceError
+    from ace_ros.nodes.surroundings import begin_ros, explain_import
+
     try:
         begin_ros(arguments)
         return _demo() if name == "demo" else _spin(name)
-    except ImportError as error:
-        print(f"{name}: {explain_import(error)}", file=sys.stderr)
-    except AceError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+    except (ImportError, AceError) as error:
+        if interrupted_status():
+            raise
+        said = explain_import(error) if isinstance(error, ImportError) else str(error)
+        print(f"{name}: {said}", file=sys.stderr)
     return 2
 
 
@@ -46,6 +63,7 @@ def _spin(name: str) -> int:
     import rclpy
     from rclpy.executors import MultiThreadedExecutor
 
+    from ace_ros.compute.process import keep_memory, wait_briefly
     from ace_ros.nodes.shutdown import until_shutdown
 
     wait_briefly()
@@ -64,4 +82,4 @@ def _spin(name: str) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return 0 if node is not None else interrupted_status()

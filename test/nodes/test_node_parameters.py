@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ace_ros.config import help_text
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, MapperConfig, RansacConfig
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -37,6 +38,28 @@ def defaults(kind: type, live_only: bool = False) -> dict[str, Any]:
 def test_the_parameter_files_hold_the_defaults(name: str, expected: dict[str, Any]) -> None:
     found = yaml.safe_load((CONFIG / name).read_text())
     assert found == {"/**": {"ros__parameters": expected}}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("mapper.yaml", [MapperConfig]), ("localizer.yaml", [LocalizerConfig, RansacConfig, AtlasConfig])],
+)
+def test_the_parameter_files_explain_every_option_as_its_help_does(name: str, kinds: list[type]) -> None:
+    options = {f.name: f for kind in kinds for f in fields(kind)}
+    comment: list[str] = []
+    explained = set()
+    for line in (CONFIG / name).read_text().splitlines():
+        if line.startswith("    # "):
+            comment.append(line.removeprefix("    # "))
+            continue
+        key = line.strip().split(":")[0]
+        if key in options:
+            f = options[key]
+            expected = help_text(f) + (" (live)" if f.metadata["live"] else "")
+            assert " ".join(comment).endswith(expected), key
+            explained.add(key)
+        comment = []
+    assert explained == set(yaml.safe_load((CONFIG / name).read_text())["/**"]["ros__parameters"])
 
 
 def test_the_localizers_options_do_not_collide_with_the_solvers() -> None:
@@ -100,7 +123,8 @@ def test_parameters_are_described_with_unit_and_range(graph: Any, mapper: Any) -
     timeout, queue, source = graph.call(
         DescribeParameters, "/ace/mapper/describe_parameters", names=names
     ).descriptors
-    assert timeout.description.endswith("[s]") and timeout.floating_point_range[0].to_value == 10.0
+    assert timeout.description.startswith("Longest wait for the odometry and the depth of an image [s]. ")
+    assert timeout.floating_point_range[0].to_value == 10.0
     assert queue.integer_range[0].from_value == 1 and queue.read_only and not timeout.read_only
     assert source.additional_constraints == "one of tf, topic"
 
@@ -108,10 +132,10 @@ def test_parameters_are_described_with_unit_and_range(graph: Any, mapper: Any) -
 @pytest.mark.parametrize(
     ("node", "parameters", "sentence"),
     [
-        ("mapper", {"keyframe_distance": 0.5}, "'keyframe_distance' is not known"),
+        ("mapper", {"keyframe_distance": 0.5}, "did you mean 'keyframe_distance_m'?"),
         ("mapper", {"keyframe_angle_deg": -3.0}, "keyframe_angle_deg must be at least 0.0 deg, got -3.0"),
         ("mapper", {"pose_source": "gps"}, "pose_source must be one of tf, topic, got 'gps'"),
-        ("localizer", {"min_inliers": "many"}, "min_inliers must be of type int, got 'many'"),
+        ("localizer", {"min_inliers": "many"}, "min_inliers must be a whole number, got 'many'"),
         ("player", {}, "parameter scene is empty"),
         ("player", {"scene": "/no/such/scene"}, "/no/such/scene"),
     ],

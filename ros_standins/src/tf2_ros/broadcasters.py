@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Send transforms to /tf and /tf_static."""
+"""Send transforms to /tf and /tf_static; `pub_tf` is the publisher, as in the original."""
 
 from __future__ import annotations
 

@@ -37,6 +37,6 @@ def test_what_is_no_job_is_refused_by_name(text: str, words: str) -> None:
 
 
 def test_unknown_and_impossible_options_of_training_are_refused() -> None:
-    for wrong, words in (({"colour": 3}, "has no option 'colour'"), ({"steps": -1}, "steps")):
+    for wrong, words in (({"colour": 3}, "there is no option 'colour'"), ({"steps": -1}, "steps")):
         with pytest.raises(ConfigError, match=words):
             MapJob.from_json(json.dumps({"scene": "s", "output": "o", "config": wrong}))

@@ -210,7 +210,7 @@ if __name__ == "__main__":
     pids = [int(p) for t in children.parent.parent.glob("*/children") for p in t.read_text().split()]
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and "interrupted" in errors and "Traceback" not in errors, errors
+    assert process.returncode == 143 and "interrupted" in errors and "Traceback" not in errors, errors
     assert list(tmp_path.iterdir()) == []
     ended = time.monotonic() + 10.0
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < ended:
