@@ -13,8 +13,8 @@ endif
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
-	@echo "make test      static checks and the tests"
-	@echo "make test-all  these and the tests of the stand-ins"
+	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
+	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
 	@echo "make docs      the documentation as a site, links checked: site/index.html"
 	@echo "make clean     remove $(VENV), out and site"
 
@@ -45,11 +45,18 @@ docs: $(INSTALLED)
 	  --config-settings editable_mode=compat -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-test: lint
-	$(BIN)/python -m pytest
+# Two processes with a thread each: the tests of a file stay together and share its nodes.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# The floor (pyproject.toml) holds for both steps together.
+COVERED := --cov --cov-report= --cov-fail-under=0
 
-test-all: test
+test: lint
+	$(PYTEST) -m "not slow" $(COVERED)
+
+test-all: setup
+	$(PYTEST) -m slow $(COVERED) --cov-append
 	$(BIN)/python -m pytest ros_standins/test
+	@$(BIN)/coverage report --skip-covered --sort=cover
 
 clean:
 	rm -rf $(VENV) out site

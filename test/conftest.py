@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared by all tests: a small simulated scene and a map trained on it, made once."""
+"""Shared by all tests: a small simulated scene and a map of it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from wall_scene import write_wall_scene
 
-from ace_ros.compute.process import limit_threads
-from ace_ros.config import override, training_preset
-from ace_ros.data.scene import load_scene
-from ace_ros.mapping.map_scene import train_map
-from ace_ros.mapping.progress import Progress
-from support import SMALL, Trained
+from ace_ros.maps.scene_map import SceneMap
+from support import GOLDEN, JustTrained, Trained, train_small
+
+pytest_plugins = ["durations"]
+
+
+def pytest_configure() -> None:
+    """Undo that background jobs of a shell ignore Ctrl-C: the processes that tests start inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
@@ -40,11 +46,13 @@ def simulated_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(simulated_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a small map of the simulated scene, trained in well under a minute."""
-    limit_threads()
-    progress: list[Progress] = []
-    config = override(training_preset("fast"), SMALL)
-    scene_map, report = train_map(load_scene(simulated_scene), config, "cpu", progress.append)
+    """Return the golden map of the simulated scene, which golden/make_golden.py has trained."""
     path = tmp_path_factory.mktemp("maps") / "room.safetensors"
-    scene_map.save(path)
-    return Trained(simulated_scene, path, scene_map, report, progress)
+    shutil.copy(GOLDEN / "wall.safetensors", path)
+    return Trained(simulated_scene, path, SceneMap.load(path))
+
+
+@pytest.fixture(scope="session")
+def just_trained(simulated_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> JustTrained:
+    """Return a map of the simulated scene that is trained now, in a minute: for tests marked slow."""
+    return train_small(simulated_scene, tmp_path_factory.mktemp("just_trained") / "room.safetensors")

@@ -10,7 +10,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from ace_ros.mapping.map_scene import TrainingReport
+from ace_ros.compute.process import limit_threads
+from ace_ros.config import override, training_preset
+from ace_ros.data.scene import load_scene
+from ace_ros.mapping.map_scene import TrainingReport, train_map
 from ace_ros.mapping.progress import Progress
 from ace_ros.maps.global_descriptor import SIZE
 from ace_ros.maps.scene_map import SceneMap
@@ -18,19 +21,38 @@ from ace_ros.maps.scene_map import SceneMap
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {
     "steps": 3000, "time_budget_s": 600.0, "head_width": 128, "views_per_image": 3,
-    "buffer_features": 150_000, "map_points": 2000, "batch": 1024, "learning_rate": 0.006,
+    "buffer_features": 150_000, "map_points": 2000, "landmarks": 3000, "batch": 1024, "learning_rate": 0.006,
 }  # fmt: skip
+
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A scene, the map trained on it, and what training said."""
+    """A scene, and a map that was trained on it."""
 
     scene: Path
     map_path: Path
     scene_map: SceneMap
+
+
+@dataclass(frozen=True)
+class JustTrained(Trained):
+    """The same, and what training said."""
+
     report: TrainingReport
     progress: list[Progress]
+
+
+def train_small(scene: Path, map_path: Path) -> JustTrained:
+    """Train a small map of a scene folder, and save it."""
+    limit_threads()
+    progress: list[Progress] = []
+    config = override(training_preset("fast"), SMALL)
+    scene_map, report = train_map(load_scene(scene), config, "cpu", progress.append)
+    scene_map.save(map_path)
+    return JustTrained(scene, map_path, scene_map, report, progress)
 
 
 def elsewhere(scene_map: SceneMap, seed: int) -> SceneMap:

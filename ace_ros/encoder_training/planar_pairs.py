@@ -144,7 +144,7 @@ def _plane(
         height, width = (max(48, int(n * rng.uniform(0.2, 0.8))) for n in texture.shape)
         y, x = (int(rng.integers(0, texture.shape[i] - n)) for i, n in enumerate((height, width)))
         texture = texture[y : y + height, x : x + width]
-        mask = _random_shape(*texture.shape, rng)
+        mask = _random_shape(texture.shape[0], texture.shape[1], rng)
     # One texture pixel is about one pixel of a view from one unit away, give or take a half.
     metres_per_pixel = 1.6 ** rng.uniform(-1.0, 1.0) / focal
     height, width = texture.shape

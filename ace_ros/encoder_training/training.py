@@ -130,7 +130,8 @@ def train_encoder(
     every = max(2, len(photos) // config.validation_photos)
     held_out, used = photos[::every], [p for i, p in enumerate(photos) if i % every]
     torch.manual_seed(config.seed)
-    encoder = Encoder(SHAPES[config.size], norm=True).to(device, memory_format=torch.channels_last)
+    encoder = Encoder(SHAPES[config.size], norm=True).to(device)
+    encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         encoder.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from ace_ros.geometry.metrics import RECALL_LIMITS
 
 TRUE, ESTIMATED, DRIVE, MISSED = "#1b4965", "#f28f3b", "#8d99ae", "#c1121f"
 INK, FAINT, SURFACE = "#22262e", "#d5d9e0", "#eceff3"
-FONT = {"fontsize": 10, "color": INK}
+FONT: dict[str, Any] = {"fontsize": 10, "color": INK}
 CORE_SHARE = 0.96  # of the map's points; a few far ones must not make all others small
 HEADINGS = 14  # of the estimated poses are drawn
 
@@ -63,7 +64,7 @@ def plot_trajectory(
         ax.set(axisbelow=True, aspect="equal")
         # Transparent, so that what stands on the floor is darker than the floor.
         ax.add_collection(PolyCollection(floor, facecolor="#dfe4eb70", edgecolor="#c3cad4", lw=0.8))
-        ax.scatter(*seen.T, s=1.2, c="#8f99a6", linewidths=0, alpha=0.6, label="map points")
+        ax.scatter(seen[:, 0], seen[:, 1], s=1.2, c="#8f99a6", linewidths=0, alpha=0.6, label="map points")
         if len(driven):
             ax.plot(*driven.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="mapping drive")
         _draw_poses(ax, at, found, forward)
@@ -93,7 +94,7 @@ def plot_refinement(path: Path, recorded: np.ndarray, refined: np.ndarray) -> Pa
     plan, change = figure.subplots(1, 2)
     plan.plot(*before.T, color=DRIVE, lw=1.2, ls=(0, (4, 2)), label="recorded")
     plan.plot(*after.T, color=TRUE, lw=1.8, label="refined")
-    plan.add_collection(LineCollection(np.stack([before, after], 1), color=ESTIMATED, lw=0.7, zorder=3))
+    plan.add_collection(LineCollection(list(np.stack([before, after], 1)), color=ESTIMATED, lw=0.7, zorder=3))
     plan.set_aspect("equal")
     _limit(plan, np.concatenate([before, after]))
     _label(plan, "m", "m", "")
@@ -234,11 +235,12 @@ def _draw_poses(ax: Axes, at: np.ndarray, found: np.ndarray, forward: np.ndarray
     pairs = np.stack([at, found], 1)[localized]
     ax.add_collection(LineCollection(pairs, color=ESTIMATED, lw=0.8, alpha=0.7, zorder=5))
     ax.scatter(
-        *found[localized].T, s=9, c=ESTIMATED, edgecolors="white", linewidths=0.3, zorder=6,
-        label=f"estimated ({localized.sum()} of {len(found)})",
+        found[localized, 0], found[localized, 1], s=9, c=ESTIMATED, edgecolors="white", linewidths=0.3,
+        zorder=6, label=f"estimated ({localized.sum()} of {len(found)})",
     )  # fmt: skip
     if not localized.all():
-        ax.scatter(*at[~localized].T, s=26, c=MISSED, marker="x", lw=1.2, zorder=7, label="not localized")
+        x, y = at[~localized].T
+        ax.scatter(x, y, s=26, c=MISSED, marker="x", lw=1.2, zorder=7, label="not localized")
     chosen = np.flatnonzero(localized)[:: max(1, int(localized.sum()) // HEADINGS)]
     ax.quiver(
         *found[chosen].T, *forward[chosen].T, color=ESTIMATED, angles="xy", scale=24, width=0.0035,
@@ -250,7 +252,7 @@ def _draw_jump(ax: Axes, jump: np.ndarray) -> None:
     start, end = jump
     style = {"arrowstyle": "-|>", "color": MISSED, "lw": 1.5, "connectionstyle": "arc3,rad=0.25"}
     ax.annotate("", end, start, arrowprops={**style, "linestyle": (0, (5, 3))}, zorder=8)
-    ax.scatter(*start, s=46, facecolors="white", edgecolors=MISSED, lw=1.5, zorder=9)
+    ax.scatter(start[0], start[1], s=46, facecolors="white", edgecolors=MISSED, lw=1.5, zorder=9)
     ax.annotate(
         "carried away", start, xytext=(-4, -16), textcoords="offset points", fontsize=9, color=MISSED,
         zorder=9,

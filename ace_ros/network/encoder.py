@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 STRIDE = 8
 # Of coarse levels. A border of zeros would tell them where in the image they are, which helps to tell
 # points of a training pair apart and is of no use in a map.
-PADDING = "replicate"
+Padding = Literal["zeros", "replicate"]
+PADDING: Padding = "replicate"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class _ConvNorm(nn.Module):
     """A convolution, its normalisation while training, and a ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, norm: bool, padding: str = "zeros"
+        self, inputs: int, outputs: int, kernel: int, stride: int, norm: bool, padding: Padding = "zeros"
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=not norm, padding_mode=padding)
@@ -104,7 +106,7 @@ class _ConvNorm(nn.Module):
 class _Block(nn.Module):
     """A residual block: 3x3 convolution, ReLU, 1x1 convolution."""
 
-    def __init__(self, channels: int, inner: int, norm: bool, padding: str = "zeros") -> None:
+    def __init__(self, channels: int, inner: int, norm: bool, padding: Padding = "zeros") -> None:
         super().__init__()
         self.first = _ConvNorm(channels, inner, 3, 1, norm, padding)
         self.second = nn.Conv2d(inner, channels, 1)

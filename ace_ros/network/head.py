@@ -43,7 +43,8 @@ class Head(nn.Module):
     def hidden_matrices(self) -> list[nn.Parameter]:
         """Return the square weights between entry and output."""
         modules = (*self.blocks.modules(), *self.exit.modules())
-        return [m.weight for m in modules if isinstance(m, nn.Linear)]
+        weights = [m.weight for m in modules if isinstance(m, nn.Linear)]
+        return [weight for weight in weights if isinstance(weight, nn.Parameter)]
 
     @torch.no_grad()
     def scale_points(self, factor: float) -> None:

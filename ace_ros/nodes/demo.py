@@ -79,6 +79,7 @@ def _start(demo: Demo, show: Display) -> np.ndarray:
     show.end("a robot stands in a room")
     # Keyframes are recorded in the odom frame, so this is the map's frame.
     T_world_base = next(iter(list(demo.truth.values())))
+    assert demo.odometry is not None  # waited for
     return T_world_base @ np.linalg.inv(demo.odometry)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
@@ -66,7 +67,7 @@ class Demo(Node):
         self.training: list[tuple[float, float, float]] = []
         self._keeps_pictures = False
         self._listen()
-        self.asked = {
+        self.asked: dict[str, Client] = {
             name: self.create_client(kind, name)
             for name, kind in (
                 ("record", SetBool), ("train", Train), ("load_map", LoadMap), ("start_tour", Trigger),
@@ -143,7 +144,7 @@ class Demo(Node):
         """Call a service and return its answer; DemoError where it refuses."""
         future = self.asked[name].call_async(request)
         self.wait(future.done, limit_s, f"an answer of {name}", tick)
-        answer = future.result()
+        answer: Any = future.result()
         if not answer.success:
             raise DemoError(f"{name}: {answer.message}")
         return answer

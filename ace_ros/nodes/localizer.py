@@ -155,6 +155,7 @@ class Localizer(Node):
     def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
         """Localize one image, publish what it gives and say so in the status; raises NotLocalized."""
         loaded, stamp = self._map, stamp_ns(message.header.stamp)
+        assert loaded is not None  # images are only taken where there is one
         if stamp == 0:
             raise NotLocalized(Status.REASON_BAD_IMAGE, "the image has no time stamp")
         image, camera = self._read(message)

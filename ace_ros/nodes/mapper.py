@@ -130,7 +130,7 @@ class Mapper(Node):
 
     def _start(self) -> tuple[bool, str]:
         with self._lock:
-            if self._is_recording():
+            if self._recording is not None and self._recording.active:
                 return False, f"a recording into {self._recording.folder} runs already"
             if self._is_training():
                 return False, f"map {self._map_name!r} is being trained; wait, or call cancel_training"
@@ -194,19 +194,23 @@ class Mapper(Node):
                 training_preset(preset, budget_s)
                 scene = self._storage.scene(request.scene) if request.scene else None
             except ConfigError as error:
-                return _refuse(response, Train.Response.INVALID_REQUEST, str(error))
+                _refuse(response, Train.Response.INVALID_REQUEST, str(error))
+                return None
             if self._is_recording():
-                return _refuse(response, Train.Response.BUSY, "images are being recorded; stop that first")
+                _refuse(response, Train.Response.BUSY, "images are being recorded; stop that first")
+                return None
             if self._is_training():
                 message = f"map {self._map_name!r} is being trained already"
-                return _refuse(response, Train.Response.BUSY, message)
+                _refuse(response, Train.Response.BUSY, message)
+                return None
             scene = scene or self._storage.newest_scene()
             needed = self.config.min_keyframes
             found = count_frames(scene) if scene else 0
             if scene is None or found < needed:
                 where = f"{scene} has {found} keyframes" if scene else "nothing has been recorded"
                 message = f"{where}; at least {needed} are needed (parameter min_keyframes)"
-                return _refuse(response, Train.Response.NOTHING_RECORDED, message)
+                _refuse(response, Train.Response.NOTHING_RECORDED, message)
+                return None
             response.map_path = str(map_path)
             self._failure = ""
             self._map_name = request.map_name
@@ -238,6 +242,7 @@ class Mapper(Node):
         return self._trainer is not None and self._trainer.outcome is None
 
     def _on_failed(self) -> None:
+        assert self._recording is not None  # it calls this
         self._failure = self._recording.failure
         self._publish_status()  # before logging: the log may be on the same full disk
         self.get_logger().error(self._failure)
@@ -297,6 +302,7 @@ class Mapper(Node):
         publish(self, self._cloud_publisher, cloud_message(header, *decode_cloud(event)))
 
     def _publish_keyframes(self) -> None:
+        assert self._recording is not None  # there is none to publish before the first
         keyframes = list(self._recording.keyframes)
         if len(keyframes) == self._published_keyframes:
             return

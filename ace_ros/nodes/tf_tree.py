@@ -103,7 +103,7 @@ class TfTree:
     def _chain(self) -> set[str]:
         """Return the child frames between the frames that were asked for, without common parents."""
         ways = [self._ancestors(name) for name in self._frames]
-        return set().union(*ways) - set.intersection(*ways) if ways else set()
+        return set[str]().union(*ways) - ways[0].intersection(*ways[1:]) if ways else set()
 
     def _ancestors(self, name: str) -> set[str]:
         way: set[str] = set()

@@ -47,6 +47,7 @@ class Tour:
         here: np.ndarray | None = None
         for leg in legs:
             if isinstance(leg, (int, float)):
+                assert here is not None, "a tour begins with a path"
                 here = self._turn(here, math.radians(leg))
                 continue
             backwards = isinstance(leg, Reverse)

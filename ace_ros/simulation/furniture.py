@@ -105,7 +105,7 @@ def _arrange(rng: np.random.Generator) -> list[Box]:
     for x, y in ((3.3, 2.1), (-3.45, -0.6), (3.5, -1.1), (-0.6, -2.6), (-3.4, 2.3)):
         size = (rng.uniform(0.35, 0.5), rng.uniform(0.3, 0.42), rng.uniform(0.3, 0.55))
         boxes.append(Box(x, y, 0.0, size, rng.uniform(0, 360), ob.carton, ob.carton, ob.carton))
-        small = tuple(0.65 * side for side in size)
+        small = (0.65 * size[0], 0.65 * size[1], 0.65 * size[2])
         kind = ob.carton if rng.random() < 0.5 else ob.abstract
         boxes.append(Box(x, y, size[2], small, rng.uniform(0, 360), kind, kind, kind))
     return boxes
@@ -231,10 +231,10 @@ def _lit(face: Face, boxes: list[Box]) -> Face:
         distance = np.linalg.norm(ray, axis=1)
         cosine = np.clip(ray @ face.normal / distance, 0.0, 1.0)
         light += 1.5 * cosine / (1.0 + distance**2) * ~_blocked(points, lamp, boxes)
-    light = light.reshape(rows, columns).astype(np.float32)
+    grid = light.reshape(rows, columns).astype(np.float32)
     h, w = face.texture.shape[:2]
-    light = cv2.resize(cv2.GaussianBlur(light, (3, 3), 0), (w, h), interpolation=cv2.INTER_LINEAR)
-    shaded = np.clip(face.texture * light[..., None], 0.0, 1.0)
+    fine = cv2.resize(cv2.GaussianBlur(grid, (3, 3), 0), (w, h), interpolation=cv2.INTER_LINEAR)
+    shaded = np.clip(face.texture * fine[..., None], 0.0, 1.0)
     return replace(face, texture=(255.0 * shaded + 0.5).astype(np.uint8))
 
 

@@ -19,7 +19,7 @@ FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRI
 
 def landscape(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
     """Return a view outdoors: sky with clouds, hills one behind the other, trees, a house or two."""
-    top, low = (np.float32(random_colour(rng, s, v, SKY)) for s, v in ((0.5, 0.8), (0.25, 0.95)))
+    top, low = (np.array(random_colour(rng, s, v, SKY), np.float32) for s, v in ((0.5, 0.8), (0.25, 0.95)))
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     image = top * (1 - ramp) + low * ramp + np.zeros((height, width, 3), np.float32)
     clouds = np.clip(fractal(rng, height, width, 0.5 * height, 0.55, 2.0), 0, 2)
@@ -27,7 +27,7 @@ def landscape(rng: np.random.Generator, height: int, width: int, scale: float) -
     rows = np.arange(height)[:, None]
     for layer in range(4):
         ridge = height * (0.35 + 0.16 * layer) + 0.07 * height * fractal(rng, 1, width, 0.5 * width)[0]
-        ground = np.float32(random_colour(rng, 0.5, 0.3 + 0.1 * layer, GREEN))
+        ground = np.array(random_colour(rng, 0.5, 0.3 + 0.1 * layer, GREEN), np.float32)
         texture = 1.0 + 0.3 * fractal(rng, height, width, 0.2 * height, 0.75)
         inside = rows > ridge[None, :]
         image[inside] = (ground * texture[..., None])[inside]
@@ -42,8 +42,8 @@ def _tree_or_house(image: np.ndarray, rng: np.random.Generator, x: int, y: float
     if rng.random() < 0.3:
         colour = random_colour(rng, 0.2, 0.7)
         cv2.rectangle(image, px((x - size, y - size)), px((x + size, y + size)), colour, -1)
-        roof = np.int32([[x - 1.3 * size, y - size], [x + 1.3 * size, y - size], [x, y - 2 * size]])
-        cv2.fillPoly(image, [roof], random_colour(rng, 0.7, 0.6))
+        roof = np.array([[x - 1.3 * size, y - size], [x + 1.3 * size, y - size], [x, y - 2 * size]])
+        cv2.fillPoly(image, [roof.astype(np.int32)], random_colour(rng, 0.7, 0.6))
         return
     cv2.line(image, px((x, y + size)), px((x, y - size)), (0.1, 0.15, 0.2), max(1, int(0.3 * size)))
     for _ in range(12):
@@ -108,7 +108,7 @@ def _write(
         return
     cv2.putText(ink_mask, text, px((start[0], start[1] - rows.start)), font, size, 255, thick, cv2.LINE_AA)
     share = (ink_mask.astype(np.float32) / 255.0)[..., None]
-    image[rows] += share * (np.float32(ink) - image[rows])
+    image[rows] += share * (np.array(ink, np.float32) - image[rows])
 
 
 def picture(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
@@ -187,7 +187,7 @@ def cupboard(rng: np.random.Generator, height: int, width: int, scale: float) ->
 
 def carton(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
     """Return one side of a cardboard box: tape, print, a label, dents."""
-    image = flat(height, width, tuple(np.float32([0.36, 0.52, 0.66]) * rng.uniform(0.75, 1.1)))
+    image = flat(height, width, tuple(np.array([0.36, 0.52, 0.66], np.float32) * rng.uniform(0.75, 1.1)))
     image *= 1.0 + 0.09 * fractal(rng, height, width, 0.3 * scale, 0.65, 2.0)[..., None]
     tape = int(0.5 * width + rng.normal(0, 0.03) * width)
     half = max(2, int(0.025 * scale))
@@ -234,7 +234,7 @@ def noticeboard(rng: np.random.Generator, height: int, width: int, scale: float)
         kind: Texture = (printed, printed, abstract, landscape)[rng.integers(4)]
         sheet = kind(rng, h, w, scale)
         turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 8), 1.0)
-        turn[:, 2] += rng.uniform(0, [max(width - w, 1), max(height - h, 1)])
+        turn[:, 2] = turn[:, 2] + rng.uniform(0, [max(width - w, 1), max(height - h, 1)])
         cv2.warpAffine(
             sheet, turn, (width, height), dst=image, flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_TRANSPARENT,

@@ -144,7 +144,7 @@ def photograph(
     if noise > 0.0:
         grain = np.empty(image.shape, np.int16)
         cv2.setRNGSeed(int(rng.integers(1 << 31)))
-        cv2.randn(grain, (0.0, 0.0, 0.0), (noise, noise, noise))
+        cv2.randn(grain, (0.0, 0.0, 0.0), (noise, noise, noise))  # type: ignore[call-overload]
         image = cv2.add(image, grain, dtype=cv2.CV_8U)
     return image
 
@@ -202,13 +202,14 @@ def _make_grid(camera: Camera) -> _Grid:
         ranges = np.repeat(x, 2, 0), np.repeat(y.T, 2, 0)
     else:
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-        x, y = camera.unproject(pixels.reshape(-1, 2)).reshape(height, width, 2).unbind(-1)
-        x, y = x.numpy(), y.numpy()
+        rays = camera.unproject(pixels.reshape(-1, 2)).reshape(height, width, 2).numpy()
+        x, y = rays[..., 0], rays[..., 1]
         big = 1e6  # a pixel without a ray must not hide its column or row
-        ranges = tuple(
+        across, down = (
             np.stack([np.nan_to_num(a, nan=big).min(axis), np.nan_to_num(a, nan=-big).max(axis)])
             for a, axis in ((x, 0), (y, 1))
         )
+        ranges = across, down
     return _Grid(x.astype(np.float32), y.astype(np.float32), focal, *ranges)
 
 

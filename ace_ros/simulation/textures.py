@@ -37,7 +37,7 @@ def fractal(
 
 def flat(height: int, width: int, colour: Colour) -> np.ndarray:
     """Return one colour."""
-    return np.broadcast_to(np.float32(colour), (height, width, 3)).copy()
+    return np.broadcast_to(np.array(colour, np.float32), (height, width, 3)).copy()
 
 
 def random_colour(
@@ -107,7 +107,7 @@ def wood(
     rng: np.random.Generator, height: int, width: int, scale: float, colour: Colour | None = None
 ) -> np.ndarray:
     """Return wood with its grain along the width."""
-    colour = colour or tuple(np.float32([0.25, 0.42, 0.62]) * rng.uniform(0.5, 1.2))
+    colour = colour or tuple(np.array([0.25, 0.42, 0.62], np.float32) * rng.uniform(0.5, 1.2))
     grain = fractal(rng, height, width, 0.12 * scale, 0.75, stretch=9.0)
     rings = np.sin(9.0 * fractal(rng, height, width, 0.3 * scale, 0.4, stretch=6.0))
     return flat(height, width, colour) * (1.0 + 0.16 * grain + 0.07 * rings)[..., None]
@@ -145,8 +145,8 @@ def panels(rng: np.random.Generator, height: int, width: int, scale: float) -> n
             tile = image[int(y) : int(y + step), int(x) : int(x + step)]
             tile *= rng.uniform(0.86, 1.04)
             if rng.random() < 0.25:
-                stain = np.clip(fractal(rng, *tile.shape[:2], 0.4 * scale, 0.55) - 0.6, 0, 1.2)
-                tile -= stain[..., None] * np.float32([0.2, 0.12, 0.08])
+                stain = np.clip(fractal(rng, tile.shape[0], tile.shape[1], 0.4 * scale, 0.55) - 0.6, 0, 1.2)
+                tile -= stain[..., None] * np.array([0.2, 0.12, 0.08], np.float32)
             tile[:3], tile[:, :3] = 0.5, 0.5
     return image
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def is_stand_in(package: str) -> bool:
 
 collect_ignore = [name for name, package in PACKAGES.items() if not is_stand_in(package)]
 pytest_plugins = ["pytester"]
+
+
+def pytest_configure() -> None:
+    """Undo that background jobs of a shell ignore Ctrl-C: the processes that tests start inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

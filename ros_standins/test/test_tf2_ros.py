@@ -193,6 +193,7 @@ def test_broadcasters_reach_a_late_listener(context) -> None:
     for child in ("camera", "lidar", "imu"):
         assert buffer.can_transform("base", child, Time(), Duration(seconds=10)), child
     moving = TransformBroadcaster(sender)
+    assert (moving.pub_tf.topic_name, static.pub_tf.topic_name) == ("/tf", "/tf_static")
     stop = threading.Event()
 
     def send() -> None:

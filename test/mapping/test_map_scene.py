@@ -27,7 +27,7 @@ from ace_ros.mapping.map_scene import step_limit, train_map
 from ace_ros.mapping.schedule import Clock, one_cycle
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
 from ace_ros.network.encoder_file import load_encoder
-from support import SMALL, Trained
+from support import SMALL, JustTrained, Trained
 
 CONFIG = TrainingConfig()
 
@@ -182,7 +182,9 @@ def test_presets_are_valid_and_a_time_budget_replaces_the_steps() -> None:
         override(CONFIG, {"learning_rate": math.nan})
 
 
-def test_training_makes_a_map_that_explains_the_images(trained: Trained) -> None:
+@pytest.mark.slow
+def test_training_makes_a_map_that_explains_the_images(just_trained: JustTrained) -> None:
+    trained = just_trained
     assert trained.report.steps == SMALL["steps"]
     assert trained.report.inlier_share > 0.3
     first = next(p for p in trained.progress if p.phase == "train")
@@ -208,6 +210,7 @@ def test_the_maps_cloud_lies_on_the_wall(trained: Trained) -> None:
     assert (points >= low - 1e-6).all() and (points <= high + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_map(simulated_scene: Path) -> None:
     config = override(
         TrainingConfig(), {**SMALL, "steps": 8, "buffer_features": 20_000, "views_per_image": 1}
@@ -222,6 +225,7 @@ def moved(scene: Scene, shift: Tensor) -> Scene:
     return replace(scene, frames=tuple(replace(f, T_map_camera=f.T_map_camera + shift) for f in scene.frames))
 
 
+@pytest.mark.slow
 def test_a_map_in_a_projection_is_as_good_as_one_at_the_origin(simulated_scene: Path) -> None:
     offset = torch.zeros(4, 4, dtype=torch.float64)
     offset[:3, 3] = torch.tensor([500_000.0, 5_400_000.0, 231.0])
@@ -245,7 +249,8 @@ def test_one_image_is_not_enough_to_train_on(simulated_scene: Path) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_training_on_a_gpu_gives_a_map_as_good(simulated_scene: Path, trained: Trained) -> None:
+def test_training_on_a_gpu_gives_a_map_as_good(simulated_scene: Path, just_trained: JustTrained) -> None:
     _, report = train_map(load_scene(simulated_scene), override(TrainingConfig(), SMALL), "cuda")
-    assert report.inlier_share > 0.8 * trained.report.inlier_share
+    assert report.inlier_share > 0.8 * just_trained.report.inlier_share

@@ -20,7 +20,7 @@ from ace_ros.mapping.hold_out import blocks_of, held_out
 from ace_ros.mapping.map_scene import train_map
 from ace_ros.mapping.validation import Validation, join_validations, validate, validation_in_words
 from ace_ros.maps.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
-from support import SMALL, Trained
+from support import SMALL, JustTrained, Trained
 
 
 @pytest.mark.parametrize("images", [24, 25, 40, 117, 500, 20_000])
@@ -39,7 +39,9 @@ def test_few_images_are_all_learned() -> None:
     assert not held_out(100, 0.0).any()
 
 
-def test_a_map_is_validated_on_images_it_was_not_trained_on(trained: Trained) -> None:
+@pytest.mark.slow
+def test_a_map_is_validated_on_images_it_was_not_trained_on(just_trained: JustTrained) -> None:
+    trained = just_trained
     validated = trained.scene_map.validation
     assert validated["frames"] == 2  # a tenth of 24
     assert validated["recall"]["10cm_5deg"] == 1.0 and validated["verdict"] == "good"
@@ -140,6 +142,7 @@ def test_a_head_that_has_hardly_learned_anything_is_on_no_plateau() -> None:
     assert not slow.reached
 
 
+@pytest.mark.slow
 def test_training_ends_early_when_the_held_out_images_gain_no_more(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:

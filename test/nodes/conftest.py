@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from support import Trained
 
 if TYPE_CHECKING:
     from graph import Graph, NodeProcess
@@ -58,15 +61,11 @@ def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def place(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A painted wall that was recorded and trained through the graph, once for all tests."""
-    from journey import learn
-    from wall_scene import write_wall_scene
+def place(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The painted wall, and a data folder with the golden map of it."""
+    from journey import Place
 
-    folder = tmp_path_factory.mktemp("place")
-    write_wall_scene(folder / "wall")
-    starter = Starter(tmp_path_factory.mktemp("place_logs"))
-    try:
-        return learn(graph, starter, folder / "wall", folder / "data", preset="fast", time_budget_s=50.0)
-    finally:
-        starter.stop()
+    place = Place(trained.scene, tmp_path_factory.mktemp("data"))
+    place.map_path.parent.mkdir()
+    shutil.copy(trained.map_path, place.map_path)
+    return place

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first half of the whole path: a played scene is recorded, and a map is trained from it."""
+"""What a localizer needs: a map in a data folder; and the way there, a scene that is recorded and trained."""
 
 from __future__ import annotations
 
@@ -21,17 +21,27 @@ EVERY_IMAGE = {"keyframe_distance_m": 0.001, "keyframe_angle_deg": 0.01}
 
 
 class Place(NamedTuple):
-    """A scene that was recorded and trained through the graph."""
+    """A scene, and the data folder of nodes with a map of it, maps/MAP_NAME.safetensors."""
 
     scene: Path
     data_dir: Path
+
+    @property
+    def map_path(self) -> Path:
+        return self.data_dir / "maps" / f"{MAP_NAME}.safetensors"
+
+
+class Learned(NamedTuple):
+    """A scene that was recorded and trained through the graph."""
+
+    place: Place
     recorded: Any  # the MappingStatus after recording
     trained: Any  # the response of /ace/train
 
 
 def learn(
     graph: Graph, start_node: Callable[..., NodeProcess], scene: Path, data_dir: Path, **request: Any
-) -> Place:
+) -> Learned:
     """Play the training images of a scene to a mapper, and train a map."""
     mapper = start_node("mapper", data_dir=data_dir, **EVERY_IMAGE)
     statuses = graph.collect(MappingStatus, "/ace/mapping_status")
@@ -47,15 +57,15 @@ def learn(
     trained = graph.call(Train, "/ace/train", 900.0, map_name=MAP_NAME, wait=True, **request)
     assert trained.success, trained.message
     assert mapper.stop() == 0
-    return Place(scene, data_dir, recorded, trained)
+    return Learned(Place(scene, data_dir), recorded, trained)
 
 
-def check(place: Place) -> None:
+def check(learned: Learned) -> None:
     """Assert that the recording is whole and that the figures of the training are right."""
-    frames = len(load_scene(place.scene).frames)
-    found = len(load_scene(Path(place.recorded.scene)).frames)
-    assert found == place.recorded.keyframes >= 0.9 * frames
-    path = Path(place.trained.map_path)
-    assert path == place.data_dir / "maps" / f"{MAP_NAME}.safetensors"
-    assert place.trained.map_bytes == path.stat().st_size < 5_000_000
-    assert place.trained.frames == found and place.trained.steps > 0 and place.trained.train_s > 0
+    frames = len(load_scene(learned.place.scene).frames)
+    found = len(load_scene(Path(learned.recorded.scene)).frames)
+    assert found == learned.recorded.keyframes >= 0.9 * frames
+    path = Path(learned.trained.map_path)
+    assert path == learned.place.map_path
+    assert learned.trained.map_bytes == path.stat().st_size < 5_000_000
+    assert learned.trained.frames == found and learned.trained.steps > 0 and learned.trained.train_s > 0

@@ -95,6 +95,7 @@ def test_a_wrong_parameter_ends_the_simulator_with_a_sentence(graph: Graph, star
     assert "Traceback" not in node.output
 
 
+@pytest.mark.slow
 def test_a_short_demo_runs_end_to_end(tmp_path: Path) -> None:
     ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert ros2, "the command ros2 is missing"
@@ -114,7 +115,7 @@ def test_a_short_demo_runs_end_to_end(tmp_path: Path) -> None:
     assert 15 <= report["keyframes"] <= 150
     assert 2.0 < report["drive_m"] < 9.0
     assert 500_000 < report["map_bytes"] < 4_200_000
-    assert 0 <= report["localized"] <= report["queries"] > 0
+    assert 0 < report["localized"] <= report["queries"]
     assert 8.0 <= report["train_s"] < 200.0
     assert report["latency_ms"]["median"] > 0.0
     middleware = rclpy.get_rmw_implementation_identifier()

@@ -18,14 +18,18 @@ from graph import Graph, wait_for
 from journey import MAP_NAME, MOUNT, Place, check, learn
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
+from wall_scene import write_wall_scene
 
 from ace_ros.data.scene import load_scene
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.msg import LocalizationStatus
 from ace_ros.nodes.conversions import matrix_of_pose, matrix_of_transform, stamp_ns
 
-SCENES = os.environ.get("ACE_ROS_SCENES", "")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "scenes"
+FOX = Path(os.environ.get("ACE_ROS_SCENES", SHARED)) / "fox"
 MANY = QoSProfile(depth=500)
+
+pytestmark = pytest.mark.slow  # maps are trained
 
 
 def find(graph: Graph, start_node: Any, place: Place, rate_hz: float) -> np.ndarray:
@@ -53,18 +57,21 @@ def find(graph: Graph, start_node: Any, place: Place, rate_hz: float) -> np.ndar
     return np.array([(float(metres), float(torch.rad2deg(radians))) for metres, radians in errors])
 
 
-def test_a_robot_records_trains_and_finds_itself(graph: Graph, start_node: Any, place: Place) -> None:
-    check(place)
-    metres, degrees = np.median(find(graph, start_node, place, rate_hz=1.0), axis=0)
-    assert metres < 0.25 and degrees < 5.0
+def test_a_robot_records_trains_and_finds_itself(graph: Graph, start_node: Any, tmp_path: Path) -> None:
+    scene = tmp_path / "wall"
+    write_wall_scene(scene)
+    learned = learn(graph, start_node, scene, tmp_path / "data", preset="fast", time_budget_s=50.0)
+    check(learned)
+    metres, degrees = np.median(find(graph, start_node, learned.place, rate_hz=1.0), axis=0)
+    assert metres < 0.03 and degrees < 0.5
 
 
-@pytest.mark.skipif(not SCENES, reason="ACE_ROS_SCENES names no folder with the scene fox")
+@pytest.mark.skipif(not FOX.is_dir(), reason="the scene fox is not there; ACE_ROS_SCENES names its folder")
 @pytest.mark.timeout(1200)
 def test_a_real_scene_is_recorded_trained_and_found(graph: Graph, start_node: Any, tmp_path: Path) -> None:
-    place = learn(graph, start_node, Path(SCENES) / "fox", tmp_path, preset="standard")
-    check(place)
-    errors = find(graph, start_node, place, rate_hz=0.7)
+    learned = learn(graph, start_node, FOX, tmp_path, preset="standard")
+    check(learned)
+    errors = find(graph, start_node, learned.place, rate_hz=0.7)
     print(f"fox: {len(errors)} images found, median errors (m, deg) {np.median(errors, axis=0)}")
     metres, degrees = np.median(errors, axis=0)
     assert metres < 0.10 and degrees < 2.0

@@ -94,8 +94,7 @@ class Localizer:
     def use(self, camera: Camera) -> None:
         """Change the camera; image and camera_info are two topics, so the order is not sure."""
         self.robot.camera = camera
-        self.robot.publish_info()
-        time.sleep(0.2)
+        wait_for("the camera", lambda: self.show_black().reason != Status.REASON_NO_CAMERA)
 
     def show_black(self) -> Any:
         """Show an image in which nothing can be seen."""
@@ -148,8 +147,7 @@ def test_the_robot_is_found_where_it_is(localizer: Localizer) -> None:
     errors = []
     for number, frame in enumerate(localizer.frames):
         status = localizer.show_frame(number)
-        if status.reason != Status.REASON_NONE:
-            continue
+        assert status.reason == Status.REASON_NONE, status.message
         assert status.state == Status.LOCALIZED and status.inliers > 0 and status.latency_ms > 0
         pose = wait_for("its pose", localizer.newest_pose)
         assert pose.header.frame_id == "map"
@@ -157,8 +155,7 @@ def test_the_robot_is_found_where_it_is(localizer: Localizer) -> None:
         assert np.linalg.eigvalsh(covariance).min() > 0
         T_map_base = frame.T_map_camera @ inverse(T_BASE_CAMERA)
         errors.append(float(pose_error(matrix_of_pose(pose.pose.pose), T_map_base)[0]))
-    assert len(errors) >= 0.6 * len(localizer.frames)
-    assert np.median(errors) < 0.3
+    assert np.median(errors) < 0.01 and max(errors) < 0.03
 
 
 def test_map_to_odom_is_sent_again_and_again_and_dated_ahead(localizer: Localizer) -> None:
@@ -169,7 +166,7 @@ def test_map_to_odom_is_sent_again_and_again_and_dated_ahead(localizer: Localize
     last = localizer.corrections()[-1]
     assert stamp_ns(last.header.stamp) > begun
     T_map_odom = matrix_of_transform(last.transform)
-    assert float(pose_error(T_map_odom, torch.eye(4, dtype=torch.float64))[0]) < 0.5
+    assert float(pose_error(T_map_odom, torch.eye(4, dtype=torch.float64))[0]) < 0.05
 
 
 def test_a_lost_robot_is_told_and_no_transform_is_sent(localizer: Localizer) -> None:
@@ -180,7 +177,9 @@ def test_a_lost_robot_is_told_and_no_transform_is_sent(localizer: Localizer) -> 
     second = localizer.show_black()
     assert second.state == Status.LOST and second.since_pose_s > 0
     before, poses = len(localizer.corrections()), len(localizer.poses)
-    time.sleep(0.5)
+    silent_since = time.monotonic()
+    while time.monotonic() < silent_since + 0.5:  # ten periods of the transform
+        localizer.show_black()
     assert len(localizer.corrections()) <= before + 1 and len(localizer.poses) == poses
 
 
@@ -203,7 +202,7 @@ def test_a_contradicting_pose_moves_the_robot_only_when_confirmed(localizer: Loc
     before = len(localizer.corrections())
     wait_for("a transform", lambda: len(localizer.corrections()) > before + 1)
     x = localizer.corrections()[-1].transform.translation.x
-    assert x == pytest.approx(-4.0, abs=0.5)
+    assert x == pytest.approx(-4.0, abs=0.05)
 
 
 def test_relocalize_answers_with_the_result_of_the_next_image(localizer: Localizer) -> None:
@@ -223,7 +222,7 @@ def test_a_map_that_cannot_be_loaded_leaves_the_old_one(
     path = tmp_path / "other.safetensors"
     contents = {
         "text": b"not a map",
-        "truncated": Path(place.trained.map_path).read_bytes()[:5000],
+        "truncated": place.map_path.read_bytes()[:5000],
         "pickle": b"\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00",
     }
     path.write_bytes(contents.get(kind, b""))
@@ -256,12 +255,15 @@ def test_images_that_cannot_be_used_are_told(localizer: Localizer) -> None:
     status = localizer.show(cv2.resize(picture(frame), (100, 80)), frame.T_map_camera)
     assert status.reason == Status.REASON_NO_CAMERA
     assert "100x80, its camera_info says {}x{}".format(*robot.camera.size) in status.message
-    robot.tick()
-    robot.publish_info(k=[0.0] * 9)
-    time.sleep(0.2)
-    robot.publish_image(picture(frame))
-    status = localizer.answer()
-    assert status.reason == Status.REASON_NO_CAMERA and "all-zero K" in status.message
+
+    def shown() -> Any:
+        robot.tick()
+        robot.publish_info(k=[0.0] * 9)
+        robot.publish_image(picture(frame))
+        return localizer.answer()
+
+    status = wait_for("the calibration", lambda: (s := shown()).reason == Status.REASON_NO_CAMERA and s)
+    assert "all-zero K" in status.message
 
 
 def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) -> None:
@@ -282,7 +284,7 @@ def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) ->
 def test_the_map_can_be_looked_at(localizer: Localizer, place: Place) -> None:
     clouds = localizer.graph.collect(PointCloud2, "/ace/map_cloud")
     cloud = wait_for("the cloud of the map", lambda: clouds and clouds[-1])
-    points = len(SceneMap.load(Path(place.trained.map_path)).cloud()[0])
+    points = len(SceneMap.load(place.map_path).cloud()[0])
     assert cloud.width == points > 0 and cloud.header.frame_id == "map"
     sensor = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     pictures = localizer.graph.collect(Image, "/ace/debug_image", sensor)

@@ -48,10 +48,10 @@ def test_map_to_camera_is_sent_at_the_stamps_of_poses_only(
             lambda: stamp_ns(statuses[-1].header.stamp) == robot.stamp and statuses[-1].images_tried,
         )
     localized = statuses[-1].images_localized
-    assert localized >= 0.7 * len(frames)
+    assert localized == len(frames)
     wait_for("the transforms", lambda: len(sent()) == localized)
     time.sleep(0.3)
     assert len(sent()) == localized
     for transform in sent():
         T_map_camera = matrix_of_transform(transform.transform)
-        assert float(pose_error(T_map_camera, true[stamp_ns(transform.header.stamp)])[0]) < 0.5
+        assert float(pose_error(T_map_camera, true[stamp_ns(transform.header.stamp)])[0]) < 0.03

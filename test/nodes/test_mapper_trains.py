@@ -124,6 +124,7 @@ def test_nothing_is_trained_while_recording(trainer: Trainer) -> None:
     assert trainer.graph.call(SetBool, "/ace/record", data=False).success
 
 
+@pytest.mark.slow
 def test_one_training_at_a_time_and_it_can_be_cancelled(trainer: Trainer) -> None:
     assert not trainer.cancel().success
     pid = trainer.begin(map_name="first")
@@ -131,7 +132,7 @@ def test_one_training_at_a_time_and_it_can_be_cancelled(trainer: Trainer) -> Non
     assert second.result == Result.BUSY and "'first' is being trained already" in second.message
     record = trainer.graph.call(SetBool, "/ace/record", data=True)
     assert not record.success and "'first' is being trained" in record.message
-    assert trainer.status.map_name == "first" and 0 <= trainer.status.progress < 1
+    assert trainer.status.map_name == "first" and 0 < trainer.status.progress < 0.5  # of ten minutes
     cancelled = trainer.cancel()
     assert cancelled.success and "cancelled" in cancelled.message
     wait_for("the end in the status", lambda: trainer.status.state == MappingStatus.IDLE)
@@ -139,6 +140,7 @@ def test_one_training_at_a_time_and_it_can_be_cancelled(trainer: Trainer) -> Non
     assert gone(pid) and trainer.files() == []
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_is_told_and_the_node_goes_on(trainer: Trainer) -> None:
     future = trainer.request(wait=True, time_budget_s=600.0, preset="fast")
     wait_for("progress", lambda: trainer.is_training() and trainer.status.elapsed_s > 0, 60.0)
@@ -152,19 +154,21 @@ def test_a_killed_trainer_is_told_and_the_node_goes_on(trainer: Trainer) -> None
     assert count_frames(trainer.folder / "scenes" / "room") == FRAMES
 
 
+@pytest.mark.slow
 def test_a_map_can_be_watched_as_it_grows_and_ends_with_a_grade(trainer: Trainer) -> None:
     clouds = trainer.graph.collect(PointCloud2, "/ace/mapping_cloud")
     response = trainer.train("graded", wait=True, time_budget_s=6.0, preset="fast")
     assert response.success, response.message
     assert response.grade in ("good", "fair", "poor") and response.graded_frames == 2
     assert f"grade: {response.grade}" in response.message
-    assert 0.0 <= response.recall_10cm_5deg <= 1.0
+    assert response.recall_10cm_5deg in (0.0, 0.5, 1.0)  # of two images
     assert len(response.weak_places) == (response.recall_10cm_5deg < 0.5)
     wait_for("a cloud", lambda: clouds)
     assert clouds[-1].header.frame_id == "map" and 0 < clouds[-1].width <= 2000
     (trainer.folder / "maps" / "graded.safetensors").unlink()
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_the_map_is_saved_leaves_no_half_map(trainer: Trainer) -> None:
     pid = trainer.process.process.pid
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
@@ -177,6 +181,7 @@ def test_a_full_disk_while_the_map_is_saved_leaves_no_half_map(trainer: Trainer)
     wait_for("the state FAILED", lambda: trainer.status.state == MappingStatus.FAILED)
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_its_node(trainer: Trainer) -> None:
     pid = trainer.begin(map_name="other")
     assert trainer.process.stop() == 0

@@ -15,7 +15,7 @@ STATIC_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class TransformBroadcaster:
-    """Sends transforms that change over time."""
+    """Sends transforms that change over time, through its publisher `pub_tf`."""
 
     def __init__(self, node: Node) -> None:
         self.pub_tf = node.create_publisher(TFMessage, "/tf", QOS)
@@ -26,7 +26,7 @@ class TransformBroadcaster:
 
 
 class StaticTransformBroadcaster:
-    """Sends all its transforms with each message, so that a late listener gets all of them."""
+    """Sends all its transforms with each message through `pub_tf`, so that a late listener gets all."""
 
     def __init__(self, node: Node) -> None:
         self.pub_tf = node.create_publisher(TFMessage, "/tf_static", STATIC_QOS)

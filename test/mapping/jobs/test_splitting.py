@@ -143,6 +143,6 @@ def test_fewer_images_than_chunks_are_refused_with_both_numbers() -> None:
 def test_cameras_at_one_place_are_split_by_where_they_look() -> None:
     yaw = np.linspace(-math.pi, math.pi, 120, endpoint=False)
     parts = split_frames(looking(np.zeros((120, 3)), yaw), 2, DEPTH_M)
-    assert sorted(own_frames(parts, 120)) and all(len(p) <= 80 for p in parts)
+    assert min(own_frames(parts, 120)) >= 40 and all(len(p) <= 80 for p in parts)
     same = split_frames(torch.eye(4).repeat(40, 1, 1), 4, DEPTH_M)
     assert len(same) == 4 and min(map(len, same)) >= MIN_FRAMES
