@@ -13,9 +13,9 @@ from wall_scene import write_wall_scene
 from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.mapping.map_scene import train_map
-from ace_ros.mapping.progress import Progress
-from support import SMALL, Trained
+from ace_ros.mapping.map_scene import map_scene
+from ace_ros.mapping.progress import Listener, Progress
+from support import ON_CPU, SMALL, Trained
 
 
 def pytest_report_header() -> list[str]:
@@ -45,7 +45,7 @@ def trained(simulated_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     limit_threads()
     progress: list[Progress] = []
     config = override(training_preset("fast"), SMALL)
-    scene_map, report = train_map(load_scene(simulated_scene), config, "cpu", progress.append)
+    scene_map, report = map_scene(load_scene(simulated_scene), config, ON_CPU, Listener(progress.append))
     path = tmp_path_factory.mktemp("maps") / "room.safetensors"
     scene_map.save(path)
     return Trained(simulated_scene, path, scene_map, report, progress)

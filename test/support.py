@@ -10,10 +10,13 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from ace_ros.mapping.map_scene import TrainingReport
+from ace_ros.mapping.map_scene import MappingSetup
 from ace_ros.mapping.progress import Progress
+from ace_ros.mapping.report import TrainingReport
 from ace_ros.maps.global_descriptor import SIZE
 from ace_ros.maps.scene_map import SceneMap
+
+ON_CPU = MappingSetup(torch.device("cpu"))
 
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {

@@ -19,15 +19,15 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import transform
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.encoded_images import EncodedImages
-from ace_ros.mapping.features.buffer import fill_buffer, view_count
+from ace_ros.mapping.features.buffer import view_count
 from ace_ros.mapping.features.views import plain_view, random_view
 from ace_ros.mapping.head import trainer
 from ace_ros.mapping.head.extent import local_views, scene_extent
-from ace_ros.mapping.map_scene import step_limit, train_map
+from ace_ros.mapping.map_scene import MappingSetup, map_scene, prepare_features, step_limit
 from ace_ros.mapping.schedule import Clock, one_cycle
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
 from ace_ros.network.encoder_file import load_encoder
-from support import SMALL, Trained
+from support import ON_CPU, SMALL, Trained
 
 CONFIG = TrainingConfig()
 
@@ -96,7 +96,7 @@ def test_every_image_and_every_place_in_it_has_its_share_of_the_buffer(tmp_path:
     frames = write_frames(tmp_path, camera)
     encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=9000, views_per_image=4)
-    buffer = fill_buffer(EncodedImages(frames, encoder, torch.device("cpu")), config)
+    buffer = prepare_features(EncodedImages(frames, encoder, torch.device("cpu")), config)
     counts = torch.bincount(buffer.image.long())
     assert len(buffer) <= 9000 and counts.min() > 0.9 * counts.max()
     assert buffer.features.dtype == torch.float16 and buffer.features.shape[1] == 128
@@ -113,7 +113,9 @@ def test_batches_visit_every_feature_once_a_pass(tmp_path: Path) -> None:
     camera = Camera(torch.tensor([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1.0]]), (320, 240))
     encoder = load_encoder("lite")
     config = replace(CONFIG, buffer_features=1000, views_per_image=1)
-    buffer = fill_buffer(EncodedImages(write_frames(tmp_path, camera), encoder, torch.device("cpu")), config)
+    buffer = prepare_features(
+        EncodedImages(write_frames(tmp_path, camera), encoder, torch.device("cpu")), config
+    )
     size = (len(buffer) - 3) // 4
     rows = torch.arange(len(buffer))[3:]  # all but some that are held out
     batches = trainer.batches(rows, size, seed=0)
@@ -134,8 +136,8 @@ def test_views_are_local_so_that_large_coordinates_lose_nothing(simulated_scene:
     config = replace(CONFIG, buffer_features=9000, views_per_image=1)
     extents = []
     for some in (frames, tuple(moved)):
-        buffer = fill_buffer(EncodedImages(some, load_encoder("lite"), torch.device("cpu")), config)
-        extents.append(scene_extent(some, buffer, torch.Generator().manual_seed(0)))
+        buffer = prepare_features(EncodedImages(some, load_encoder("lite"), torch.device("cpu")), config)
+        extents.append(scene_extent(some, buffer, seed=0))
     near, far_away = extents
     torch.testing.assert_close(far_away.centre - far, near.centre, atol=0.02, rtol=0)
     assert far_away.radius_m == pytest.approx(near.radius_m, rel=0.02)
@@ -212,7 +214,7 @@ def test_the_same_seed_gives_the_same_map(simulated_scene: Path) -> None:
     config = override(
         TrainingConfig(), {**SMALL, "steps": 8, "buffer_features": 20_000, "views_per_image": 1}
     )
-    maps = [train_map(load_scene(simulated_scene), config, "cpu")[0] for _ in range(2)]
+    maps = [map_scene(load_scene(simulated_scene), config, ON_CPU)[0] for _ in range(2)]
     for a, b in zip(*(m.chunks[0].head.parameters() for m in maps), strict=True):
         assert torch.equal(a, b)
 
@@ -229,7 +231,7 @@ def test_a_map_in_a_projection_is_as_good_as_one_at_the_origin(simulated_scene: 
     errors_m: dict[bool, list[float]] = {False: [], True: []}
     for shift in (torch.zeros_like(offset), offset):
         mapping, test = (moved(load_scene(simulated_scene, split), shift) for split in ("train", "test"))
-        scene_map, _ = train_map(mapping, config, "cpu")
+        scene_map, _ = map_scene(mapping, config, ON_CPU)
         for sharp, medians in errors_m.items():
             found = evaluate(test, Relocalizer(scene_map, device="cpu", use_landmarks=sharp))
             medians.append(float(found.translation_m.nanmedian()))
@@ -240,11 +242,12 @@ def test_a_map_in_a_projection_is_as_good_as_one_at_the_origin(simulated_scene: 
 def test_one_image_is_not_enough_to_train_on(simulated_scene: Path) -> None:
     scene = load_scene(simulated_scene)
     with pytest.raises(SceneError, match="at least 2"):
-        train_map(Scene(scene.folder, scene.split, scene.frames[:1]), CONFIG, "cpu")
+        map_scene(Scene(scene.folder, scene.split, scene.frames[:1]), CONFIG, ON_CPU)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_training_on_a_gpu_gives_a_map_as_good(simulated_scene: Path, trained: Trained) -> None:
-    _, report = train_map(load_scene(simulated_scene), override(TrainingConfig(), SMALL), "cuda")
+    on_gpu = MappingSetup(torch.device("cuda"))
+    _, report = map_scene(load_scene(simulated_scene), override(TrainingConfig(), SMALL), on_gpu)
     assert report.inlier_share > 0.8 * trained.report.inlier_share
