@@ -72,8 +72,9 @@ def chunk_of_file(number: int, tensors: dict[str, Tensor], header: dict[str, Any
     try:
         head.load_state_dict(weights, assign=True)
         points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
-        marks = [own[f"landmarks.{number}.{name}"] for name in LANDMARK_TENSORS]
-        landmarks = Landmarks(*marks, about.get(EXPECTED_INLIER_RATIO_KEY, EXPECTED_INLIER_RATIO))
+        marks = {name: own[f"landmarks.{number}.{name}"] for name in LANDMARK_TENSORS}
+        ratio = about.get(EXPECTED_INLIER_RATIO_KEY, EXPECTED_INLIER_RATIO)
+        landmarks = Landmarks(**marks, expected_inlier_ratio=ratio)
     except (KeyError, RuntimeError) as error:
         raise MapError(str(error)) from error
     if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:

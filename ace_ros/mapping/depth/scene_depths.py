@@ -149,7 +149,7 @@ def sweep_depths(
     return [maps.get(_source(T, i, sources), default) for i in range(len(T))]
 
 
-def _source(T_map_camera: Tensor, index: int, swept: Tensor) -> int | None:
-    """Return which of the swept images lends its depths to image `index`."""
+def _source(T_map_camera: Tensor, index: int, swept: Tensor) -> int:
+    """Return which of the swept images lends its depths to image `index`, -1 if none looks the same way."""
     distance = distances(T_map_camera, index, MAX_TURN_DEG)[swept]
-    return int(swept[distance.argmin()]) if len(swept) and torch.isfinite(distance.min()) else None
+    return int(swept[distance.argmin()]) if len(swept) and torch.isfinite(distance.min()) else -1

@@ -136,7 +136,8 @@ class _Sampler:
         """Return random cells (n,) of a view, and the buffer's columns for them but their features."""
         frame = index % len(self.images)
         camera, grey = self.images.cameras[frame], torch.from_numpy(view.grey)
-        centres = cell_centres(*grey.shape, self.images.card.stride)  # (hw, 2) in the view
+        height, width = grey.shape
+        centres = cell_centres(height, width, self.images.card.stride)  # (hw, 2) in the view
         to_image = torch.from_numpy(view.to_image).float()
         in_image = centres @ to_image[:, :2].T + to_image[:, 2]
         limit = torch.tensor([camera.size[0] - 1.0, camera.size[1] - 1.0])

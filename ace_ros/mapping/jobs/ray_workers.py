@@ -102,6 +102,8 @@ def task_share(machines: Sequence[dict[str, float]], cluster: RayCluster) -> Tas
 def _connected(address: str) -> Iterator[Any]:
     """Yield Ray, connected to the cluster at an address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What Ray says of workers that die would go to stdout, which belongs to the figures.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
     except ModuleNotFoundError as error:
