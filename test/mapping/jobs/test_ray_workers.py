@@ -23,12 +23,22 @@ from ace_ros.errors import ConfigError
 from ace_ros.mapping.jobs import place
 from ace_ros.mapping.jobs.job import ChunkJob
 from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
-from ace_ros.mapping.jobs.ray_workers import LOCAL, RayCluster, TaskShare, task_share, train_on_ray
+from ace_ros.mapping.jobs.ray_workers import (
+    LOCAL,
+    RayCluster,
+    TaskShare,
+    ray_is_installed,
+    task_share,
+    train_on_ray,
+)
 from ace_ros.mapping.progress import Listener, Progress
 from ace_ros.maps.scene_map import SceneMap
 from support import SMALL
 
-pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'ace_ros[ray]'")
+# Not imported here: what is under test sets Ray up before it imports it.
+pytestmark = pytest.mark.skipif(
+    not ray_is_installed(), reason="Ray is an optional extra: pip install 'ace_ros[ray]'"
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HERE = Workers(CPU, threads=1, ray_address=LOCAL)
