@@ -108,7 +108,9 @@ def _connected(address: str) -> Iterator[Any]:
         import ray
     except ModuleNotFoundError as error:
         raise AceError("--ray-address needs ray: pip install 'ace_ros[ray]'") from error
-    own = {"num_cpus": usable_cores(), "include_dashboard": False} if address == LOCAL else {}
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": usable_cores(), "include_dashboard": False}
     try:
         with _own_sigterm():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)
