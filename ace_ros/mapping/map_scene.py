@@ -123,7 +123,11 @@ def prepare_scene(
     kept: PreparedFile | None,
     reporter: Reporter,
 ) -> PreparedScene:
-    """Return all that training needs: poses, tracks and landmarks, depth and features, or `kept` ones."""
+    """Return poses, landmarks and features of a scene.
+
+    `held` (I,) of its images are held out. Features are those in the file `kept`, if training is to go
+    on from them, and are written there if they took long.
+    """
     stages = reporter.stages
     # The key of kept features is of the recorded poses: refined ones may differ in rounding.
     key = fingerprint(images.frames, images.encoder.content_hash, config) if kept else ""
@@ -156,7 +160,10 @@ def prepare_features(
 def train_head(
     prepared: PreparedScene, config: TrainingConfig, empty: SceneMap, reporter: Reporter
 ) -> TrainedHead:
-    """Return a head: trained, validated on the images held out in a map without chunks, and finished."""
+    """Train a head; validate it on the images that are held out, which it then learns, too.
+
+    `empty` is the map without its chunk.
+    """
     images, held, stages = prepared.images, prepared.held, reporter.stages
     head = new_head(images.card.channels, config, images.device)
     views = local_views(images.frames, prepared.extent.centre, images.device)

@@ -58,7 +58,7 @@ class Workers:
     """Where chunks are trained: on this machine, or on the Ray cluster at an address.
 
     `device` is the one to use, None or a GPU without a number all GPUs where there are any; `threads`
-    are how many each worker may use (0: all).
+    are how many this machine's workers may use together, or each of a cluster's (0: all).
     """
 
     device: torch.device | None = None
@@ -147,7 +147,8 @@ def train_chunks(jobs: Sequence[ChunkJob], workers: Workers, on_progress: OnProg
     devices = local_devices(workers.device)
     if min(len(devices), len(jobs)) > 1:
         if ray_is_installed():
-            return train_on_ray(jobs, RayCluster(LOCAL, workers.device, threads), on_progress)
+            own = RayCluster(LOCAL, workers.device, max(1, threads // len(devices)))
+            return train_on_ray(jobs, own, on_progress)
         logger.warning(
             "%d devices could each train a chunk, but for that Ray is needed (pip install 'ace_ros[ray]')",
             len(devices),

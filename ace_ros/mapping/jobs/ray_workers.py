@@ -110,7 +110,8 @@ def _connected(address: str) -> Iterator[Any]:
         raise AceError("--ray-address needs ray: pip install 'ace_ros[ray]'") from error
     own: dict[str, Any] = {}
     if address == LOCAL:
-        own = {"num_cpus": usable_cores(), "include_dashboard": False}
+        own = {"num_cpus": usable_cores(), "num_gpus": torch.cuda.device_count()}
+        own["include_dashboard"] = False
     try:
         with _own_sigterm():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)

@@ -153,7 +153,7 @@ def test_several_devices_of_this_machine_are_a_ray_of_its_own(
     jobs = [job_of(scene, tmp_path / "0")] * 2
     for device in (None, GPU):
         place.train_chunks(jobs, Workers(device, threads=6), lambda number, progress: None)
-        assert asked.pop() == RayCluster(LOCAL, device, threads=6)
+        assert asked.pop() == RayCluster(LOCAL, device, threads=3)
 
 
 def test_a_task_has_a_gpu_where_there_are_any_and_its_share_of_the_cores() -> None:
