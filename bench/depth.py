@@ -32,7 +32,8 @@ from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import load_scene
 from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.localization.relocalizer import Relocalizer
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.features.prepared import PreparedFile
+from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.simulation.drive import camera_at, camera_of_robot
 from ace_ros.simulation.room import SimulatedRoom, write_simulated_scene, write_split
 
@@ -80,7 +81,8 @@ def measure(scene: Path, kind: str, steps: int, kept: Path, options: argparse.Na
     config = replace(
         training_preset(options.preset, 1e6), steps=steps, use_depth=kind != "none", keep_prepared_s=0.0
     )
-    scene_map, report = train_map(load_scene(scene), config, prepared=kept, resume=kept.exists())
+    setup = MappingSetup(prepared=PreparedFile(kept, kept.exists()))
+    scene_map, report = map_scene(load_scene(scene), config, setup)
     found = evaluate(load_scene(scene, "test"), Relocalizer(scene_map)).summary()
     return {
         "depth": kind,

@@ -32,8 +32,8 @@ from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.metrics import median_of_localized
 from ace_ros.geometry.se3 import inverse, nearest_rotation, rotation_angle, so3_exp
 from ace_ros.localization.relocalizer import Relocalizer
-from ace_ros.mapping.map_scene import train_map
-from ace_ros.mapping.progress import REFINE, Progress
+from ace_ros.mapping.map_scene import map_scene
+from ace_ros.mapping.progress import REFINE, Listener, Progress
 from ace_ros.simulation.room import write_simulated_scene
 
 SHARE, TURN_RAD, DRIVE_M = 0.02, math.radians(1.0), 10.0
@@ -93,7 +93,7 @@ def aligned_errors(found: Tensor, true: Tensor, scaled: bool) -> tuple[float, fl
 def measure(scene: Scene, test: Scene, true: Tensor, config: TrainingConfig) -> dict[str, Any]:
     """Train a map of a scene; return the errors of its mapping poses and of the test images."""
     progress: list[Progress] = []
-    scene_map, report = train_map(scene, config, on_progress=progress.append)
+    scene_map, report = map_scene(scene, config, listener=Listener(progress.append))
     poses = torch.stack([f.T_map_camera for f in scene.frames])
     if scene_map.drive is not None:
         poses[:, :3] = scene_map.drive[1]

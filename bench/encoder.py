@@ -35,7 +35,7 @@ from ace_ros.encoder_training.photos import load_photos
 from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.se3 import inverse, transform
 from ace_ros.localization.relocalizer import Relocalizer
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.network.encoder_file import LoadedEncoder
 from ace_ros.simulation.room import write_simulated_scene
 
@@ -75,7 +75,8 @@ def measure(encoder: LoadedEncoder, folder: Path, options: argparse.Namespace) -
     config = override(training_preset(options.preset, options.time_budget), {"seed": options.seed})
     if options.steps:
         config = override(config, {"steps": options.steps, "time_budget_s": 1e6})
-    scene_map, report = train_map(load_scene(folder), config, options.device, encoder=encoder)
+    setup = MappingSetup(choose_device(options.device), encoder=encoder)
+    scene_map, report = map_scene(load_scene(folder), config, setup)
     relocalizer = Relocalizer(scene_map, device=options.device, encoder=encoder)
     test = load_scene(folder, "test")
     found = evaluate(test, relocalizer).summary()

@@ -26,14 +26,16 @@ import torch
 from chunk_time import same
 
 from ace_ros.cli.progress import bar
-from ace_ros.compute.process import limit_threads
+from ace_ros.compute.precision import parse_device
+from ace_ros.compute.process import limit_threads, usable_cores
 from ace_ros.config import override, training_preset
 from ace_ros.data.importers.new_scene import PosedImage, write_scene
 from ace_ros.data.scene import Scene, load_scene, read_grey
 from ace_ros.evaluation.evaluate import Evaluation, evaluate
 from ace_ros.geometry.metrics import recall
 from ace_ros.localization.relocalizer import Relocalizer
-from ace_ros.mapping.jobs.place import train_place
+from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
+from ace_ros.mapping.progress import Listener
 from ace_ros.maps.scene_map import SceneMap, read_map_header
 from ace_ros.simulation.room import write_simulated_scene
 
@@ -90,8 +92,8 @@ def train(scene: Path, path: Path, chunks: int, steps: int, options: argparse.Na
         config = override(config, {"max_views": options.views})
     if not path.exists():
         with bar(path.stem) as on_progress:
-            train_place(load_scene(scene), config, path, chunks, options.device, on_progress,
-                        threads=options.threads)  # fmt: skip
+            workers = Workers(parse_device(options.device), options.threads)
+            map_place(load_scene(scene), config, MapRequest(path, chunks), workers, Listener(on_progress))
     header = read_map_header(path)
     figures = {key: header["training"][key] for key in ("train_s", "prepare_s", "frames", "steps")}
     return {"map_bytes": path.stat().st_size, "chunks": header["heads"], **figures}
@@ -176,7 +178,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    limit_threads(options.threads)
+    limit_threads(options.threads or usable_cores())
     columns = (*COLUMNS, *(["as one by one"] if options.one_by_one else []))
     runs = [(str(k), k, options.steps) for k in options.heads]
     if options.equal_time:

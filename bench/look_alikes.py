@@ -26,9 +26,9 @@ from ace_ros.atlas.folder import add_maps
 from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene, read_grey
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.map_scene import map_scene
 from ace_ros.pnp import Reason
-from support import SMALL
+from support import ON_CPU, SMALL
 
 PATCHES = 7  # of a wall along each side
 STEPS = 2000
@@ -48,7 +48,7 @@ def map_wall(wall: np.ndarray, folder: Path, seed: int) -> Path:
     """Write the scene of a wall, map it, and return the map's file."""
     wall_scene.write_wall_scene(folder, frames=24, test_frames=8, wall=wall)
     config = override(training_preset("fast"), {**SMALL, "steps": STEPS, "seed": seed})
-    scene_map, _ = train_map(load_scene(folder), config, "cpu")
+    scene_map, _ = map_scene(load_scene(folder), config, ON_CPU)
     path = folder.with_suffix(".safetensors")
     scene_map.save(path)
     return path

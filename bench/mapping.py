@@ -35,9 +35,9 @@ from ace_ros.evaluation.evaluate import evaluate
 from ace_ros.geometry.camera import Camera
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.encoded_images import EncodedImages
-from ace_ros.mapping.features.buffer import fill_buffer
-from ace_ros.mapping.landmarks.triangulation import Triangulation
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.features.prepared import PreparedFile
+from ace_ros.mapping.landmarks.triangulation import follow_landmarks
+from ace_ros.mapping.map_scene import MappingSetup, map_scene, prepare_features
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.simulation.room import write_simulated_scene
 
@@ -87,9 +87,8 @@ def bench_accuracy(options: argparse.Namespace) -> dict[str, Any]:
 def accuracy(scene: Path, budget_s: float, kept: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of a map that was trained for so long. Features are prepared once."""
     config = replace(training_preset("standard", budget_s), keep_prepared_s=0.0)
-    scene_map, report = train_map(
-        load_scene(scene), config, options.device, prepared=kept, resume=kept.exists()
-    )
+    setup = MappingSetup(choose_device(options.device), prepared=PreparedFile(kept, kept.exists()))
+    scene_map, report = map_scene(load_scene(scene), config, setup)
     found = evaluate(load_scene(scene, "test"), Relocalizer(scene_map, device=options.device)).summary()
     share, metres = found["recall"], found["median_translation_m"]
     cells = (
@@ -142,8 +141,8 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         device, encoder = choose_device(options.device), load_encoder(config.encoder)
         images = EncodedImages(tuple(frames), encoder, device)
-        Triangulation(images, config)
-        buffer = fill_buffer(images, config, on_view)
+        follow_landmarks(images, config)
+        buffer = prepare_features(images, config, on_view)
     return {
         "images": options.images[0],
         "views": done[0],

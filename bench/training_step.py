@@ -30,7 +30,6 @@ from ace_ros.mapping.features.buffer import FeatureBuffer
 from ace_ros.mapping.head.optimizer import COEFFICIENTS, ROUNDS
 from ace_ros.mapping.head.step import TrainingStep
 from ace_ros.mapping.head.trainer import HeadTrainer
-from ace_ros.mapping.progress import Reporter
 from ace_ros.mapping.schedule import LEARNING, Clock, one_cycle
 from ace_ros.network.head import Head
 from ace_ros.network.loss import Views, curriculum_width
@@ -116,9 +115,8 @@ def plain_training(trainer: HeadTrainer, steps: int) -> float:
 
 def own_training(trainer: HeadTrainer, steps: int) -> float:
     """Return the seconds that steps of this project's training take."""
-    clock = Clock(steps, 1e9)
-    trainer.train(torch.arange(len(trainer.buffer), device=trainer.device), LEARNING, clock)
-    return clock.elapsed_s
+    everything = torch.arange(len(trainer.buffer), device=trainer.device)
+    return trainer.train(everything, LEARNING, Clock(steps, 1e9))[1].seconds
 
 
 def random_buffer(
@@ -196,7 +194,7 @@ def main() -> None:
     buffer, views = random_buffer(200_000, 128, 64, device)
     torch.manual_seed(0)
     head = Head(128, config.head_width, config.head_blocks).to(device)
-    trainer = HeadTrainer(head, buffer, views, 3.0, config, Reporter(lambda progress: None, None))
+    trainer = HeadTrainer(head, buffer, views, 3.0, config)
     train = {"plain": plain_training, "ace_ros": own_training}[options.kind]
     for steps in (20, options.steps):
         seconds = train(trainer, steps)

@@ -13,10 +13,13 @@ from torch.nn import functional as F
 from ace_ros.compute.process import limit_threads
 from ace_ros.config import override, training_preset
 from ace_ros.data.scene import load_scene
-from ace_ros.mapping.map_scene import TrainingReport, train_map
-from ace_ros.mapping.progress import Progress
+from ace_ros.mapping.map_scene import MappingSetup, map_scene
+from ace_ros.mapping.progress import Listener, Progress
+from ace_ros.mapping.report import TrainingReport
 from ace_ros.maps.global_descriptor import SIZE
 from ace_ros.maps.scene_map import SceneMap
+
+ON_CPU = MappingSetup(torch.device("cpu"))
 
 # A map of the small simulated scene in well under a minute on one core.
 SMALL = {
@@ -50,7 +53,7 @@ def train_small(scene: Path, map_path: Path) -> JustTrained:
     limit_threads()
     progress: list[Progress] = []
     config = override(training_preset("fast"), SMALL)
-    scene_map, report = train_map(load_scene(scene), config, "cpu", progress.append)
+    scene_map, report = map_scene(load_scene(scene), config, ON_CPU, Listener(progress.append))
     scene_map.save(map_path)
     return JustTrained(scene, map_path, scene_map, report, progress)
 

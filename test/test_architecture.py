@@ -174,7 +174,7 @@ def test_the_check_sees_absolute_and_relative_imports(
 
 # A program that imports the package keeps its own threads and its own memory allocator.
 SETTINGS = {"limit_threads", "keep_memory", "wait_briefly"}
-ENTRY_POINTS = {"cli", "nodes", "mapping/jobs/device_workers.py", "mapping/jobs/ray_workers.py"}
+ENTRY_POINTS = {"cli", "nodes", "mapping/jobs/ray_workers.py"}
 SET_THREADS = {"nodes", "compute", "encoder_training/training.py"}
 
 

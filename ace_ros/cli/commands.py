@@ -70,30 +70,23 @@ def run_map_job(options: argparse.Namespace) -> None:
 def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
     """Make the map of a job and return its figures; progress is shown as a bar or as lines of JSON."""
     from ace_ros.cli.progress import bar
+    from ace_ros.compute.precision import parse_device
     from ace_ros.compute.process import limit_threads, usable_cores
     from ace_ros.data.scene import load_scene
     from ace_ros.mapping.jobs.messages import json_lines, print_cloud
-    from ace_ros.mapping.jobs.place import train_place
+    from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
+    from ace_ros.mapping.progress import Listener
 
     limit_threads(job.threads or usable_cores())
     output = map_path(Path(job.output))
+    request = MapRequest(output, job.chunks, job.map_frame, job.resume)
+    workers = Workers(parse_device(job.device), job.threads, job.ray_address)
     scene = load_scene(Path(job.scene))
     show = json_lines if as_lines else bar
     began = time.monotonic()
     with show("mapping") as on_progress:
-        scene_map = train_place(
-            scene,
-            job.config,
-            output,
-            job.chunks,
-            job.device,
-            on_progress,
-            job.map_frame,
-            threads=job.threads,
-            ray_address=job.ray_address,
-            on_cloud=print_cloud if as_lines else None,
-            resume=job.resume,
-        )
+        listener = Listener(on_progress, print_cloud if as_lines else None)
+        scene_map = map_place(scene, job.config, request, workers, listener)
     report = scene_map.training
     return {
         "map": str(output),

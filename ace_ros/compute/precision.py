@@ -19,16 +19,31 @@ _usual = ""
 
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of a user's choice; `auto` takes CUDA when there. Raises ConfigError."""
+    return present_device(parse_device(name))
+
+
+def parse_device(name: str) -> torch.device | None:
+    """Return the device that a user names, be it there or on another machine; None for `auto`.
+
+    Raises ConfigError when it is not a device that can be used.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return None
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device {name!r} is not there; CUDA devices: {torch.cuda.device_count()}")
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    return device
+
+
+def present_device(device: torch.device | None) -> torch.device:
+    """Return a device, or for None CUDA when there, else the CPU. Raises ConfigError when it is not there."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {str(device)!r} is not there; CUDA devices: {torch.cuda.device_count()}")
     return device
 
 

@@ -44,9 +44,8 @@ class EncodedImages:
     """
 
     def __init__(self, frames: tuple[Frame, ...], encoder: LoadedEncoder, device: torch.device) -> None:
-        self.device, self.card = device, encoder.card
+        self.device, self.encoder, self.card = device, encoder.to(device), encoder.card
         self._paths = [f.image_path for f in frames]
-        self._encoder = encoder.to(device).module
         self._image = lru_cache(MAX_DECODED)(self._read_image)
         self._features = _OnceEach(self._encoded_image, MAX_ENCODED)
         self._take(frames)
@@ -94,7 +93,7 @@ class EncodedImages:
         """Return the features (C, h, w) of a grey view (H, W) in [0, 1]."""
         batch = grey[None, None].to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), autocast(self.device):
-            features: Tensor = self._encoder(batch)[0]
+            features: Tensor = self.encoder.module(batch)[0]
         return features
 
     def _read_image(self, index: int) -> np.ndarray:

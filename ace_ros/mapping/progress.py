@@ -7,19 +7,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ace_ros.errors import TrainingError
 from ace_ros.mapping.schedule import Clock
-from ace_ros.network.loss import LossResult
 
+OnItem = Callable[[int, int], None]  # images done, and images in all
 OnCloud = Callable[[np.ndarray, np.ndarray], None]  # points (P, 3) float64, brightness (P,) uint8
 
 CLOUD_EVERY_S = 3.0
-INLIER_PX = 10.0  # of the L1 training error; what a person is shown as the share of inliers
+PREVIEW_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,32 @@ class Progress:
     remaining_s: float
     median_error_px: float = math.nan
     inlier_share: float = math.nan
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told what a training does.
+
+    Every few seconds `on_cloud` is given some points (P, 3) in the map frame and their brightness.
+    """
+
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_cloud: OnCloud | None = None
+
+
+NOBODY = Listener()
+
+
+class StepFigures(NamedTuple):
+    """The median reprojection error (L1) of a batch in pixels, and the share with a small one."""
+
+    median_error_px: float = math.nan
+    inlier_share: float = math.nan
+
+
+# After a training step: how far training is, its figures, and what samples so many points of the map
+# (P, 3) as it is now, relative to its centre, with their brightness (P,) uint8.
+OnStep = Callable[[Clock, StepFigures, Callable[[int], tuple[Tensor, Tensor]]], None]
 
 
 @dataclass(frozen=True)
@@ -56,61 +81,79 @@ VALIDATE = Stage("grade", 0.9, 0.93)
 FINISH = Stage("train", 0.93, 1.0)
 
 
-class Reporter:
-    """Turns what happens into Progress for the caller, and keeps the last figures."""
+@dataclass(frozen=True)
+class Stages:
+    """The stages of a training, in their order."""
 
-    def __init__(self, on_progress: Callable[[Progress], None], on_cloud: OnCloud | None) -> None:
-        self._on_progress, self._on_cloud = on_progress, on_cloud
-        self._steps, self._expected_train_s = 0, math.nan
+    refine: Stage
+    triangulate: Stage
+    prepare: Stage
+    learn: Stage
+    validate: Stage
+    finish: Stage
+
+
+def stages_of(refines: bool, validates: bool) -> Stages:
+    """Return the stages of a training that refines poses or not, and holds out images or not."""
+    triangulate, prepare = (TRIANGULATE_REFINED, PREPARE_REFINED) if refines else (TRIANGULATE, PREPARE)
+    return Stages(REFINE, triangulate, prepare, LEARN if validates else LEARN_ALL, VALIDATE, FINISH)
+
+
+def parts(on_item: OnItem, *sizes: int) -> list[Callable[[int], None]]:
+    """Return a callback for each part of some work, called with what is done of it; all are told as one."""
+
+    def part(before: int) -> Callable[[int], None]:
+        return lambda done: on_item(before + done, sum(sizes))
+
+    return [part(sum(sizes[:number])) for number in range(len(sizes))]
+
+
+class Reporter:
+    """Turns what happens into Progress for a listener, who may also see the map as it grows.
+
+    `steps` and `train_s` are how many steps and seconds training takes at most.
+    """
+
+    def __init__(self, listener: Listener, stages: Stages, steps: int = 0, train_s: float = math.nan) -> None:
+        self.stages = stages
+        self._listener, self._steps, self._train_s = listener, steps, train_s
         self._began = self._cloud_at = time.monotonic()
-        self.cloud_centre = torch.zeros(3, dtype=torch.float64)
-        self._done_steps = 0
-        self.stage = PREPARE
-        self.median_error_px = self.inlier_share = math.nan
+        self._figures = StepFigures()
 
     @property
     def elapsed_s(self) -> float:
         """Return the seconds since the beginning of the job."""
         return time.monotonic() - self._began
 
-    def expect(self, steps: int, train_s: float) -> None:
-        """Say how many steps and seconds training takes at most."""
-        self._steps, self._expected_train_s = steps, train_s
+    def images(self, stage: Stage, steps_done: int = 0) -> OnItem:
+        """Return what to call with every image of a stage, after so many steps of training."""
 
-    def enter(self, stage: Stage, steps_done: int = 0) -> None:
-        """Begin a stage after so many steps of training."""
-        self.stage, self._done_steps = stage, steps_done
+        def on_item(done: int, total: int) -> None:
+            remaining_s = math.nan
+            if stage.phase == PREPARE.phase:
+                remaining_s = self.elapsed_s / done * (total - done) + self._train_s
+            self._tell(stage, done / total, steps_done, remaining_s)
 
-    def on_item(self, done: int, total: int) -> None:
-        """Report an image that was prepared or validated."""
-        remaining = self.elapsed_s / done * (total - done) + self._expected_train_s
-        if self.stage.phase != PREPARE.phase:
-            remaining = math.nan
-        self._report(done / total, self._done_steps, remaining)
+        return on_item
 
-    def on_step(self, clock: Clock, result: LossResult) -> None:
-        """Report a training step; stops a training that has diverged."""
-        if not math.isfinite(float(result.loss.detach())):
-            raise TrainingError(f"training diverged at step {clock.step}: the loss is not finite")
-        error = torch.where(result.valid, result.error_px, math.inf)
-        self.median_error_px = float(error.median())
-        self.inlier_share = float((error < INLIER_PX).float().mean())
-        self._steps = self._done_steps + clock.expected_steps
-        self._report(clock.progress, self._done_steps + clock.step, clock.remaining_s)
+    def steps(self, stage: Stage, centre: Tensor, steps_done: int = 0) -> OnStep:
+        """Return what to call with the steps of a stage, after those of others; the map's centre is (3,)."""
 
-    def cloud_due(self) -> bool:
-        """Return whether somebody wants to see the map as it is now."""
-        return self._on_cloud is not None and time.monotonic() - self._cloud_at > CLOUD_EVERY_S
+        def on_step(
+            clock: Clock, figures: StepFigures, cloud: Callable[[int], tuple[Tensor, Tensor]]
+        ) -> None:
+            self._figures, self._steps = figures, steps_done + clock.expected_steps
+            self._tell(stage, clock.progress, steps_done + clock.step, clock.remaining_s)
+            show = self._listener.on_cloud
+            if show is not None and time.monotonic() - self._cloud_at > CLOUD_EVERY_S:
+                points, grey = cloud(PREVIEW_POINTS)
+                self._cloud_at = time.monotonic()
+                show((points.double() + centre).numpy(), grey.numpy())
 
-    def show_cloud(self, points: Tensor, grey: Tensor) -> None:
-        """Show points (P, 3), relative to `cloud_centre`, and their brightness (P,) uint8."""
-        assert self._on_cloud is not None
-        self._cloud_at = time.monotonic()
-        self._on_cloud((points.double() + self.cloud_centre).numpy(), grey.numpy())
+        return on_step
 
-    def _report(self, share: float, step: int, remaining_s: float) -> None:
-        done = self.stage.begin + (self.stage.end - self.stage.begin) * share
-        error = self.median_error_px, self.inlier_share
-        self._on_progress(
-            Progress(self.stage.phase, done, step, self._steps, self.elapsed_s, remaining_s, *error)
+    def _tell(self, stage: Stage, share: float, step: int, remaining_s: float) -> None:
+        done = stage.begin + (stage.end - stage.begin) * share
+        self._listener.on_progress(
+            Progress(stage.phase, done, step, self._steps, self.elapsed_s, remaining_s, *self._figures)
         )

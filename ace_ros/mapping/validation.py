@@ -15,7 +15,8 @@ from ace_ros.data.scene import Frame, read_grey
 from ace_ros.geometry.metrics import median_of_localized, normalised_squared_error, pose_error, recall
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.hold_out import blocks_of
-from ace_ros.maps.scene_map import MAX_COVARIANCE_SCALE, TYPICAL_COVARIANCE_SCALE
+from ace_ros.maps.header import MAX_COVARIANCE_SCALE
+from ace_ros.maps.scene_map import TYPICAL_COVARIANCE_SCALE
 
 # Verdicts by the recall within 10 cm and 5 deg, the limit that a robot mostly needs.
 VERDICTS = ((0.9, "good"), (0.6, "fair"), (0.0, "poor"))

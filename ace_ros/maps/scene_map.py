@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The map file: the heads' weights and landmarks, and a header that says what they are and what they need."""
+"""The map of a place, and its file: the tensors of its chunks, and a header that describes them."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,46 +15,20 @@ import torch
 from torch import Tensor
 
 from ace_ros.errors import MapError
-from ace_ros.files.tensor_file import read_header, read_tensor_file, write_tensor_file
-from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, LANDMARK_TENSORS, Landmarks
+from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
+from ace_ros.maps.chunk import CHUNK_PARTS, Chunk, about_chunk, chunk_of_file, chunk_tensors
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
 from ace_ros.maps.global_descriptor import no_descriptors
-from ace_ros.network.head import Head
+from ace_ros.maps.header import FORMAT, FORMAT_VERSION, read_map_header
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "ace_ros map"
-FORMAT_VERSION = 3
 SUFFIX = ".safetensors"
-CHUNK_PARTS = "head", "cloud", "landmarks"  # what the names of a chunk's tensors begin with
-EXPECTED_INLIER_RATIO_KEY = "usual_landmark_share"  # of a chunk, in the header
 DRIVE = "drive"  # the name of a tensor
 # The tensor's name says how descriptors are made: those made in another way get another name.
 DESCRIPTORS = f"signature.moments{DESCRIPTOR_SIZE}"
 MAX_DESCRIPTORS = 4096  # of a place
-# Limits on what a foreign header may ask for.
-MAX_WIDTH, MAX_BLOCKS, MAX_CHANNELS, MAX_CHUNKS = 4096, 32, 4096, 4096
-MAX_LANDMARKS = 1_000_000  # of a chunk
-MAX_COVARIANCE_SCALE = 1e6
 TYPICAL_COVARIANCE_SCALE = 5.0  # of maps that were not validated; of real scenes that were, 2.5 to 20
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A part of a place that one head knows; a small place is one chunk.
-
-    `centre` (3,) float64 is the origin of the head's local frame in the map frame; `bounds` (2, 3)
-    float64 are the least and greatest corner of what the cameras saw. `cloud_points` (P, 3)
-    float32, local, and `cloud_grey` (P,) uint8 are a sample of the place to look at. `landmarks`
-    refine poses; there are none where nothing could be measured.
-    """
-
-    head: Head
-    centre: Tensor
-    bounds: Tensor
-    cloud_points: Tensor
-    cloud_grey: Tensor
-    landmarks: Landmarks
 
 
 @dataclass(frozen=True)
@@ -113,15 +85,9 @@ class SceneMap:
         about: list[dict[str, Any]] = [{"missing": why} for _, why in sorted(self.missing.items())]
         present = [n for n in range(len(self.chunks) + len(about)) if n not in self.missing]
         for number, chunk in zip(present, self.chunks, strict=True):
-            own = _chunk_tensors(number, chunk)
+            own = chunk_tensors(number, chunk)
             tensors.update(own)
-            placed = {
-                "centre": chunk.centre.tolist(),
-                "bounds": chunk.bounds.tolist(),
-                EXPECTED_INLIER_RATIO_KEY: chunk.landmarks.expected_inlier_ratio,
-                "crc32": _checksum(own),
-            }
-            about.insert(number, placed)
+            about.insert(number, about_chunk(chunk, own))
         if self.drive is not None:
             tensors[DRIVE] = self.drive.double()
         tensors[DESCRIPTORS] = self.descriptors.half()
@@ -160,7 +126,7 @@ class SceneMap:
         found, missing = [], {}
         for number in numbers:
             try:
-                found.append(_chunk(number, tensors, header))
+                found.append(chunk_of_file(number, tensors, header))
             except MapError as error:
                 missing[number] = str(error)
                 logger.warning("%s: chunk %d: %s", path, number, error)
@@ -180,92 +146,9 @@ class SceneMap:
         )
 
 
-def read_map_header(path: Path) -> dict[str, Any]:
-    """Return what a map file says of itself, without reading its weights. Raises MapError.
-
-    `bounds` are added: the least and greatest corner of all chunks.
-    """
-    header = _parse(Path(path), read_header(Path(path), FORMAT, FORMAT_VERSION))
-    bounds = [about["bounds"] for about in header["chunks"] if "missing" not in about]
-    header["bounds"] = [
-        [function(values) for values in zip(*(b[corner] for b in bounds), strict=True)]
-        for corner, function in enumerate((min, max))
-    ]
-    return header
-
-
 def _told(missing: dict[int, str]) -> str:
     """Return in words why chunks cannot be used."""
     return "; ".join(f"chunk {number}: {why}" for number, why in sorted(missing.items()))
-
-
-def _chunk_tensors(number: int, chunk: Chunk) -> dict[str, Tensor]:
-    # Only weights are halved. The centre stays float64 in the header: half precision would
-    # round it to half a metre at one kilometre and overflow in UTM coordinates.
-    tensors = {f"head.{number}.{k}": v.half() for k, v in chunk.head.state_dict().items()}
-    tensors[f"cloud.{number}.points"] = chunk.cloud_points.float()
-    tensors[f"cloud.{number}.grey"] = chunk.cloud_grey
-    for name in LANDMARK_TENSORS:
-        tensors[f"landmarks.{number}.{name}"] = getattr(chunk.landmarks, name)
-    return tensors
-
-
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    """Return a checksum of the contents of tensors, which finds accidents, not attacks."""
-    checksum = 0
-    for name in sorted(tensors):
-        checksum = zlib.crc32(tensors[name].cpu().contiguous().numpy().tobytes(), checksum)
-    return checksum
-
-
-def _chunk(number: int, tensors: dict[str, Tensor], header: dict[str, Any]) -> Chunk:
-    """Return a chunk of a file; raises MapError that only says what is wrong with it."""
-    about, shape = header["chunks"][number], header["head"]
-    if "missing" in about:
-        raise MapError(about["missing"])
-    own = {k: v for k, v in tensors.items() if k.split(".")[1] == str(number)}
-    with torch.device("meta"):  # a header may ask for more memory than there is
-        head = Head(shape["channels"], shape["width"], shape["blocks"])
-    prefix = f"head.{number}."
-    weights = {k.removeprefix(prefix): v.float() for k, v in own.items() if k.startswith(prefix)}
-    try:
-        head.load_state_dict(weights, assign=True)
-        points, grey = own[f"cloud.{number}.points"], own[f"cloud.{number}.grey"]
-        landmarks = Landmarks(
-            **{name: own[f"landmarks.{number}.{name}"] for name in LANDMARK_TENSORS},
-            expected_inlier_ratio=about.get(EXPECTED_INLIER_RATIO_KEY, EXPECTED_INLIER_RATIO),
-        )
-    except (KeyError, RuntimeError) as error:
-        raise MapError(str(error)) from error
-    if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
-        raise MapError(f"its cloud is {tuple(points.shape)}")
-    if not _are_landmarks(landmarks, head.channels):
-        raise MapError("landmarks that are none")
-    if not all(torch.isfinite(v).all() for v in weights.values()):
-        raise MapError("weights that are not finite numbers")
-    if _checksum(own) != about["crc32"]:
-        raise MapError("its contents have changed since they were written")
-    return Chunk(
-        head=head.eval().requires_grad_(False),
-        centre=torch.tensor(about["centre"], dtype=torch.float64),
-        bounds=torch.tensor(about["bounds"], dtype=torch.float64),
-        cloud_points=points.float(),
-        cloud_grey=grey,
-        landmarks=landmarks,
-    )
-
-
-def _are_landmarks(landmarks: Landmarks, channels: int) -> bool:
-    """Return whether what a file has for landmarks can be used as such."""
-    count = len(landmarks.points)
-    shapes = (landmarks.points.shape, landmarks.seen_from.shape, landmarks.features.shape)
-    return (
-        count <= MAX_LANDMARKS
-        and shapes == ((count, 3), (count, 3), (count, channels))
-        and landmarks.points.dtype == landmarks.seen_from.dtype == torch.float32
-        and landmarks.features.dtype == torch.int8
-        and bool(torch.isfinite(landmarks.points).all() and torch.isfinite(landmarks.seen_from).all())
-    )
 
 
 def _checked_drive(path: Path, drive: Tensor | None) -> Tensor | None:
@@ -284,46 +167,3 @@ def _checked_descriptors(path: Path, descriptors: Tensor) -> Tensor:
     if not torch.isfinite(descriptors).all():
         raise MapError(f"{path}: damaged ace_ros map: descriptors that are not finite numbers")
     return descriptors.half()
-
-
-def _parse(path: Path, strings: dict[str, str]) -> dict[str, Any]:
-    version = int(strings["format_version"])
-    if version < FORMAT_VERSION:
-        raise MapError(
-            f"{path}: written in format version {version}, this ace_ros reads {FORMAT_VERSION}; "
-            "train the map again"
-        )
-    try:
-        header = json.loads(strings["map"])
-        shape, chunks = header["head"], header["chunks"]
-        checks = (
-            0 < int(shape["channels"]) <= MAX_CHANNELS,
-            0 < int(shape["width"]) <= MAX_WIDTH,
-            0 <= int(shape["blocks"]) <= MAX_BLOCKS,
-            0 < header["heads"] == len(chunks) <= MAX_CHUNKS,
-            all(isinstance(c["missing"], str) if "missing" in c else _is_placed(c) for c in chunks),
-            not all("missing" in c for c in chunks),
-            isinstance(header["training"], dict),
-            _is_validation(header["grade"]),
-            all(isinstance(header[k], str) for k in ("encoder", "encoder_hash", "map_frame", "created")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MapError(f"{path}: damaged ace_ros map: its header has no usable {error}") from error
-    if not all(checks):
-        raise MapError(f"{path}: damaged ace_ros map: header values out of range")
-    return dict(header)
-
-
-def _is_placed(about: dict[str, Any]) -> bool:
-    """Return whether a chunk's entry in the header says where it lies, and what else is computed with."""
-    vectors = [about["centre"], *about["bounds"]]
-    finite = all(len(v) == 3 and all(math.isfinite(x) for x in v) for v in vectors)
-    share = about.get(EXPECTED_INLIER_RATIO_KEY, EXPECTED_INLIER_RATIO)
-    measured = isinstance(share, (int, float)) and 0.0 <= share <= 1.0
-    return finite and measured and len(vectors) == 3 and isinstance(about["crc32"], int)
-
-
-def _is_validation(validation: Any) -> bool:
-    """Return whether a header's validation has what is computed with."""
-    scale = validation.get("covariance_scale", 1.0)
-    return isinstance(scale, (int, float)) and 1.0 <= scale <= MAX_COVARIANCE_SCALE

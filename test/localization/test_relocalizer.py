@@ -18,7 +18,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 from ace_ros.landmarks.landmarks import Landmarks
 from ace_ros.localization.relocalizer import Relocalizer
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.maps.scene_map import Chunk, SceneMap
 from ace_ros.network.encoder_file import EncoderCard, LoadedEncoder
 from ace_ros.pnp import PoseBatch, Reason
@@ -156,7 +156,9 @@ def test_any_module_can_be_the_encoder(trained: Trained) -> None:
     card = EncoderCard("patches", 4, 8, 8, "not at all", {})
     encoder = LoadedEncoder(Patches().eval(), card, "0123")
     config = override(training_preset("fast"), {**SMALL, "steps": 5})
-    scene_map, _ = train_map(load_scene(trained.scene), config, "cpu", encoder=encoder)
+    scene_map, _ = map_scene(
+        load_scene(trained.scene), config, MappingSetup(torch.device("cpu"), encoder=encoder)
+    )
     channels = scene_map.chunks[0].head.channels
     assert (scene_map.encoder, scene_map.encoder_hash, channels) == ("patches", "0123", 4)
     frame = load_scene(trained.scene).frames[0]

@@ -17,10 +17,10 @@ from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.head import stopping
 from ace_ros.mapping.head.stopping import Plateau
 from ace_ros.mapping.hold_out import blocks_of, held_out
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.map_scene import map_scene
 from ace_ros.mapping.validation import Validation, join_validations, validate, validation_in_words
 from ace_ros.maps.scene_map import TYPICAL_COVARIANCE_SCALE, SceneMap
-from support import SMALL, JustTrained, Trained
+from support import ON_CPU, SMALL, JustTrained, Trained
 
 
 @pytest.mark.parametrize("images", [24, 25, 40, 117, 500, 20_000])
@@ -151,8 +151,8 @@ def test_training_ends_early_when_the_held_out_images_gain_no_more(
     hopeless = {"learning_rate": 1e-6, "hidden_learning_rate": 1e-5, "steps": 400, "views_per_image": 1}
     config = override(TrainingConfig(), {**SMALL, **hopeless, "buffer_features": 20_000})
     scene = load_scene(trained.scene)
-    _, early = train_map(scene, config, "cpu")
-    _, late = train_map(scene, replace(config, early_stop=False), "cpu")
+    _, early = map_scene(scene, config, ON_CPU)
+    _, late = map_scene(scene, replace(config, early_stop=False), ON_CPU)
     assert early.stopped_early and not late.stopped_early
     assert early.steps < 0.65 * late.steps
     assert late.steps == 400

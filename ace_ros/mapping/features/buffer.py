@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,7 @@ from torch import Tensor
 from ace_ros.compute.memory import buffer_room
 from ace_ros.compute.threads import in_threads
 from ace_ros.config import TrainingConfig
-from ace_ros.mapping.depth.plane_sweep import DepthMap, SweptImage, sweep_depths, swept_images
-from ace_ros.mapping.depth.recorded import recorded_depths
+from ace_ros.mapping.depth.depth_map import DepthMap
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.features.views import View, plain_view, random_view
 from ace_ros.network.encoder import cell_centres
@@ -82,93 +81,76 @@ def view_count(images: int, config: TrainingConfig) -> int:
 
 def fill_buffer(
     images: EncodedImages,
+    depths: Sequence[DepthMap],
     config: TrainingConfig,
-    on_view: Callable[[int, int], None] = lambda done, total: None,
+    on_view: Callable[[int], None] = lambda done: None,
 ) -> FeatureBuffer:
     """Encode augmented views of all images and keep an equal number of features of each view.
 
-    The first view of every image is the image itself, as localization will see it. `on_view` is
-    called with (work done, work in all). Raises SceneError when an image cannot be read.
+    `depths` are those of the images. The first view of every image is the image itself, as localization
+    will see it. `on_view` is called with the views done, `view_count` in all. Raises SceneError when an
+    image cannot be read.
     """
-    views, recorded = view_count(len(images), config), [None] * len(images)
-    stride, channels, device = images.card.stride, images.card.channels, images.device
-    reads = len(images) if config.use_depth else 0
-    total = reads + len(swept_images(recorded)) + views
-    if config.use_depth:
-        recorded = recorded_depths(images.frames, stride, config, lambda done: on_view(done, total))
-    unswept = total - views - len(swept_images(recorded))
-    place, capacity = buffer_room(config.buffer_features, bytes_per_feature(channels), device)
-    per_view = max(1, capacity // views)
-
-    def swept(index: int) -> SweptImage:
-        pose, camera = images.frames[index].T_map_camera, images.cameras[index].to(device)
-        return SweptImage(images.features(index).unit, camera, pose)
-
-    depths = sweep_depths(
-        images.T_map_camera,
-        swept,
-        stride,
-        config.ray_depth_m,
-        device,
-        lambda done: on_view(unswept + done, total),
-        recorded,
-    )
-    sampler = _Sampler(images, config, per_view, depths)
-    buffer, used = FeatureBuffer.empty(per_view * views, channels, place), 0
+    views, channels = view_count(len(images), config), images.card.channels
+    place, capacity = buffer_room(config.buffer_features, bytes_per_feature(channels), images.device)
+    sampler = _Sampler(images, depths, config, per_view=max(1, capacity // views))
+    buffer, used = FeatureBuffer.empty(sampler.per_view * views, channels, place), 0
     # All views of a frame one after the other, so that it is decoded once.
     order = sorted(range(views), key=lambda index: index % len(images))
-    for done, columns in enumerate(in_threads(sampler.columns, order, device), 1):
+    for done, columns in enumerate(in_threads(sampler.columns, order, images.device), 1):
         rows = slice(used, used + len(columns[0]))
         for column, values in zip(buffer.columns(), columns, strict=True):
             column[rows] = values
         used = rows.stop
-        on_view(total - views + done, total)
+        on_view(done)
     return FeatureBuffer(*(column[:used] for column in buffer.columns()))
 
 
+@dataclass(frozen=True)
 class _Sampler:
-    """Makes views of images and takes some of their features."""
+    """Makes views of images and takes some of their features, `per_view` at most."""
 
-    def __init__(
-        self, images: EncodedImages, config: TrainingConfig, per_view: int, depths: list[DepthMap]
-    ) -> None:
-        self._images, self._config, self._per_view, self._depths = images, config, per_view, depths
+    images: EncodedImages
+    depths: Sequence[DepthMap]
+    config: TrainingConfig
+    per_view: int
 
     def columns(self, index: int) -> tuple[Tensor, ...]:
         """Return the buffer's columns for some random cells of a view.
 
         The first views are the images as they are, one after the other; then come augmented ones.
         """
-        images, stride, count = self._images, self._images.card.stride, len(self._images)
+        images, stride, count = self.images, self.images.card.stride, len(self.images)
         frame = index % count
         if index < count:
             view, known = plain_view(images.image(frame), stride), images.features(frame)
             features = known.unit.float() * known.length
         else:
-            rng = np.random.default_rng([self._config.seed, index])
-            view = random_view(images.image(frame), stride, self._config, rng)
+            rng = np.random.default_rng([self.config.seed, index])
+            view = random_view(images.image(frame), stride, self.config, rng)
             features = images.encode(torch.from_numpy(view.grey))
         cells, *columns = self._sampled(view, index)
         return features.flatten(1).T[cells.to(features.device)], *columns
 
     def _sampled(self, view: View, index: int) -> tuple[Tensor, ...]:
         """Return random cells (n,) of a view, and the buffer's columns for them but their features."""
-        frame = index % len(self._images)
-        camera, grey = self._images.cameras[frame], torch.from_numpy(view.grey)
-        centres = cell_centres(*grey.shape, self._images.card.stride)  # (hw, 2) in the view
+        frame = index % len(self.images)
+        camera, grey = self.images.cameras[frame], torch.from_numpy(view.grey)
+        height, width = grey.shape
+        centres = cell_centres(height, width, self.images.card.stride)  # (hw, 2) in the view
         to_image = torch.from_numpy(view.to_image).float()
         in_image = centres @ to_image[:, :2].T + to_image[:, 2]
         limit = torch.tensor([camera.size[0] - 1.0, camera.size[1] - 1.0])
         undistorted = camera.undistort(in_image)
         usable = ((in_image >= 0) & (in_image <= limit)).all(-1) & torch.isfinite(undistorted).all(-1)
         cells = usable.nonzero()[:, 0]
-        generator = torch.Generator().manual_seed(self._config.seed + index)
-        cells = cells[torch.randperm(len(cells), generator=generator)[: self._per_view]]
+        generator = torch.Generator().manual_seed(self.config.seed + index)
+        cells = cells[torch.randperm(len(cells), generator=generator)[: self.per_view]]
         rounded = centres[cells].round().long()
         return (
             cells,
             undistorted[cells],
             torch.full((len(cells),), frame, dtype=torch.int32),
             (grey[rounded[:, 1], rounded[:, 0]] * 255).byte(),
-            self._depths[frame].at(in_image[cells]),
+            self.depths[frame].at(in_image[cells]),
         )

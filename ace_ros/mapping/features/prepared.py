@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -27,6 +27,14 @@ PREPARING = (
     "buffer_features", "views_per_image", "max_views", "rotation_deg", "scale", "light", "ray_depth_m",
     "seed", "refine_poses", "refine_focal", "use_depth",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PreparedFile:
+    """Where the prepared features of a training are kept, and whether to go on from those that are there."""
+
+    path: Path
+    resume: bool = False
 
 
 def prepared_path(map_path: Path) -> Path:

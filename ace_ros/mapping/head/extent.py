@@ -39,10 +39,11 @@ def local_views(frames: tuple[Frame, ...], centre: Tensor, device: torch.device)
     )
 
 
-def scene_extent(frames: tuple[Frame, ...], buffer: FeatureBuffer, generator: torch.Generator) -> Extent:
+def scene_extent(frames: tuple[Frame, ...], buffer: FeatureBuffer, seed: int) -> Extent:
     """Return the extent of what features show, by the depths that the plane sweep found."""
     cameras = torch.stack([f.T_map_camera[:3, 3] for f in frames])
     near = cameras.mean(0)  # float32 is good around the cameras, not around a distant origin
+    generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(buffer), generator=generator)[:SAMPLE].to(buffer.device)
     views = local_views(frames, near, buffer.device)
     image = buffer.image[rows]

@@ -69,4 +69,5 @@ def orthogonalised(matrices: Tensor) -> Tensor:
         A = X @ X.mT
         polynomial = torch.baddbmm(A, A, A, beta=b, alpha=c)  # b A + c A²
         X = torch.baddbmm(X, polynomial, X, beta=a)
-    return X.float()
+    found: Tensor = X.float()
+    return found

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import load_scene
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.mapping.poses.refinement import RefinedPoses
-from ace_ros.mapping.progress import Progress
-
-TRIES = 3  # of a chunk whose worker dies; what the training itself says is wrong is final
+from ace_ros.mapping.progress import Listener, Progress
 
 OnProgress = Callable[[int, Progress], None]  # of the chunk with this number
 
@@ -30,19 +30,17 @@ class ChunkJob:
     folder: Path
     frames: tuple[int, ...]
     config: TrainingConfig
-    device: str
-    threads: int
     map_frame: str
     output: Path
     refined: RefinedPoses | None = None
 
 
-def train_chunk(job: ChunkJob, on_progress: Callable[[Progress], None]) -> None:
+def train_chunk(job: ChunkJob, device: torch.device, on_progress: Callable[[Progress], None]) -> None:
     """Train one chunk and write its map. Raises AceError, and OSError when the disk is full."""
     scene = load_scene(job.folder)
     frames = tuple(scene.frames[i] for i in job.frames)
     scene = replace(scene, frames=job.refined.apply(frames) if job.refined else frames)
     with_depth = any(frame.depth_path for frame in scene.frames)
     config = replace(job.config, use_depth=job.config.use_depth and with_depth)
-    scene_map, _ = train_map(scene, config, job.device, on_progress, job.map_frame)
+    scene_map, _ = map_scene(scene, config, MappingSetup(device, job.map_frame), Listener(on_progress))
     scene_map.save(job.output)

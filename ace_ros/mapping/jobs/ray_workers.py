@@ -1,61 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train chunks on a Ray cluster: every chunk is a task with its resources.
+"""Train chunks side by side with Ray, on this machine or on a cluster.
 
-Ray schedules, and starts a task again when its worker dies. The scene folder must lie at the same
-path on all machines; maps come back through Ray. A cluster runs whatever its users send: this is
-for machines that trust each other.
+Every chunk is a task. Ray gives it its cores and GPU, and starts it again when its worker dies. On a
+cluster the scene folder must lie at the same path on all machines; maps come back through Ray. A cluster
+runs whatever its users send: this is for machines that trust each other.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
+import signal
 import socket
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ace_ros.compute.process import keep_memory, limit_threads
+import torch
+
+from ace_ros.compute.process import keep_memory, limit_threads, usable_cores
 from ace_ros.errors import AceError, ConfigError
 from ace_ros.files.tensor_file import write_atomically
-from ace_ros.mapping.jobs.job import TRIES, ChunkJob, OnProgress, train_chunk
+from ace_ros.mapping.jobs.job import ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+LOCAL = "local"  # the address of a Ray of this machine's own, which ends with the training
+TRIES = 3  # of a chunk whose worker dies; what the training itself says is wrong is final
 POLL_S = 0.5
 REPORT_EVERY = 4  # every so many reports of a worker travel
 
 
-def train_on_ray(jobs: Sequence[ChunkJob], address: str, on_progress: OnProgress) -> dict[int, str]:
-    """Train chunks on the cluster at an address ("local": one of this machine's own).
+@dataclass(frozen=True)
+class RayCluster:
+    """The cluster at an address, LOCAL or one that runs: what of it to use, and how many threads a task has.
 
-    Returns why which chunks failed. Raises ConfigError when there is no such cluster, or nothing on
-    it that could do the work.
+    `device` None means GPUs where there are any.
     """
+
+    address: str
+    device: torch.device | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class TaskShare:
+    """What one task has of a machine."""
+
+    device: torch.device
+    cpus: int
+    gpus: int
+
+
+def ray_is_installed() -> bool:
+    """Return whether Ray can be imported."""
+    try:
+        return importlib.util.find_spec("ray") is not None
+    except ValueError:  # somebody said that it cannot: sys.modules["ray"] is None
+        return False
+
+
+def train_on_ray(jobs: Sequence[ChunkJob], cluster: RayCluster, on_progress: OnProgress) -> dict[int, str]:
+    """Train chunks on a cluster; return why which chunks failed.
+
+    Raises AceError without Ray, ConfigError when there is no such cluster, or nothing on it that could
+    do the work.
+    """
+    with _connected(cluster.address) as ray:
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return _collect(ray, jobs, task_share(machines, cluster), on_progress)
+
+
+def task_share(machines: Sequence[dict[str, float]], cluster: RayCluster) -> TaskShare:
+    """Return what each task may have of machines with some "CPU" and "GPU". Raises ConfigError.
+
+    On machines with GPUs a task has one, and no more cores than leave some for the others.
+    """
+    wanted = cluster.device.type if cluster.device else None
+    with_gpus = [m for m in machines if m.get("GPU", 0) >= 1]
+    if wanted == "cuda" and not with_gpus:
+        raise ConfigError(
+            f"device {str(cluster.device)!r} is on none of the {len(machines)} machines of the cluster"
+        )
+    if with_gpus and wanted != "cpu":
+        cpus = min(m.get("CPU", 0) // m["GPU"] for m in with_gpus)
+        # Ray shows each task its own GPU alone.
+        return TaskShare(torch.device("cuda"), max(1, min(cluster.threads, int(cpus))), 1)
+    cores = int(max(m.get("CPU", 0) for m in machines))
+    if cores < 1:
+        raise ConfigError("no machine of the Ray cluster has a processor core for this")
+    return TaskShare(torch.device("cpu"), min(cluster.threads, cores), 0)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Yield Ray, connected to the cluster at an address."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What Ray says of workers that die would go to stdout, which belongs to the figures.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
     except ModuleNotFoundError as error:
         raise AceError("--ray-address needs ray: pip install 'ace_ros[ray]'") from error
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": usable_cores(), "num_gpus": torch.cuda.device_count()}
+        own["include_dashboard"] = False
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        with _own_sigterm():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Ray cluster at {address!r}: {str(error).splitlines()[0]}") from error
     try:
-        return _collect(ray, jobs, on_progress)
+        yield ray
     finally:
         ray.shutdown()
 
 
-def _collect(ray: Any, jobs: Sequence[ChunkJob], on_progress: OnProgress) -> dict[int, str]:
-    device, resources = _resources(ray, jobs[0])
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what this process does on SIGTERM, which Ray would replace by an end without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _collect(ray: Any, jobs: Sequence[ChunkJob], share: TaskShare, on_progress: OnProgress) -> dict[int, str]:
     board = ray.remote(num_cpus=0)(_Board).remote()
-    task = ray.remote(_train).options(max_retries=TRIES - 1, **resources)
-    threads = resources["num_cpus"]
-    waiting = {task.remote(replace(job, device=device, threads=threads), board): job for job in jobs}
+    task = ray.remote(_train).options(max_retries=TRIES - 1, num_cpus=share.cpus, num_gpus=share.gpus)
+    waiting = {task.remote(job, share, board): job for job in jobs}
     failures: dict[int, str] = {}
     places: dict[int, tuple[int, str]] = {}
     while waiting:
@@ -77,28 +161,15 @@ def _receive(ray: Any, reference: Any, job: ChunkJob) -> str:
     """Write the map that a task returned; return why there is none, or nothing."""
     try:
         data, why = ray.get(reference)
+        if not why:
+            write_atomically(job.output, data)
     except ray.exceptions.RayTaskError as error:  # the training failed in a way that it does not know
         return f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
         return f"its worker died {TRIES} times: {str(error).splitlines()[0]}"
-    if not why:
-        write_atomically(job.output, data)
+    except OSError as error:
+        return str(error)
     return str(why)
-
-
-def _resources(ray: Any, job: ChunkJob) -> tuple[str, dict[str, int]]:
-    """Return the device for all tasks, and what each asks of a machine. Raises ConfigError."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    on_gpu = job.device != "cpu" and any(m.get("GPU", 0) >= 1 for m in machines)
-    if job.device.startswith("cuda") and not on_gpu:
-        raise ConfigError(f"device {job.device!r} is on none of the {len(machines)} machines of the cluster")
-    usable = [m for m in machines if not on_gpu or m.get("GPU", 0) >= 1]
-    cores = int(max(m.get("CPU", 0) for m in usable))
-    if cores < 1:
-        raise ConfigError("no machine of the Ray cluster has a processor core for this")
-    threads = min(job.threads, cores)
-    # Ray shows each task its own GPU alone.
-    return ("cuda", {"num_cpus": threads, "num_gpus": 1}) if on_gpu else ("cpu", {"num_cpus": threads})
 
 
 class _Board:
@@ -115,11 +186,11 @@ class _Board:
         return newest
 
 
-def _train(job: ChunkJob, board: Any) -> tuple[bytes, str]:
-    """Train a chunk on a worker; return the map file's content, or why there is none."""
-    where, count = (os.getpid(), socket.gethostname()), 0
+def _train(job: ChunkJob, share: TaskShare, board: Any) -> tuple[bytes, str]:
+    """Train a chunk in a worker process; return the map file's content, or why there is none."""
     keep_memory()
-    limit_threads(job.threads)
+    limit_threads(share.cpus)
+    where, count = (os.getpid(), socket.gethostname()), 0
 
     def on_progress(progress: Progress) -> None:
         nonlocal count
@@ -130,7 +201,7 @@ def _train(job: ChunkJob, board: Any) -> tuple[bytes, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / job.output.name
         try:
-            train_chunk(replace(job, output=path), on_progress)
+            train_chunk(replace(job, output=path), share.device, on_progress)
         except (AceError, OSError) as error:
             return b"", str(error)
         return path.read_bytes(), ""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure the landmarks of a place: points that mapping images with known poses agree about."""
+"""Triangulate the landmarks of a place: points that mapping images with known poses agree about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ace_ros.compute.threads import in_threads
 from ace_ros.config import TrainingConfig
-from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, Landmarks, no_landmarks, quantised
-from ace_ros.landmarks.refinement import refine_on_landmarks
+from ace_ros.landmarks.landmarks import Landmarks, no_landmarks, quantised
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.neighbours import PROBED, RANK_FACTORS
 from ace_ros.mapping.poses.bundle import Bundle, State
@@ -26,69 +25,7 @@ ENOUGH_IMAGES = 3  # more would prefer what lies in the middle of the scene
 MIN_PARALLAX = 0.05  # longest baseline of them over the depth
 SPARE = 2.5  # tracks followed for every landmark wanted; a half to two thirds are good
 TRACKS = 64, 512  # of an image, at least and at most
-JUDGED = 24  # images that say how many landmarks are usually shown
 ROWS = 16  # images whose points are triangulated at a time
-
-
-class Triangulation:
-    """Tracks through the images of a place, from which landmarks are made."""
-
-    def __init__(
-        self,
-        images: EncodedImages,
-        config: TrainingConfig,
-        on_image: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
-        """Match images whose poses are known. Raises SceneError when one cannot be read."""
-        self._config = config
-        self._tracks: Tracks | None = None
-        self._T, self._focal_px = images.T_map_camera, images.focal_px
-        if not config.landmarks:
-            return
-        count = min(len(images), config.landmark_images)
-        per_image = round(min(max(SPARE * config.landmarks / count, TRACKS[0]), TRACKS[1]))
-
-        def tracks_of(some: int, factor: int, on_image: Callable[[int, int], None]) -> Tracks:
-            chosen = torch.linspace(0, len(images) - 1, some).round().long()
-            return find_tracks(images, on_image, chosen, per_image, factor)
-
-        factor = self._rank_factor(lambda factor: tracks_of(min(count, PROBED), factor, lambda *_: None))
-        self._tracks = tracks_of(count, factor, on_image)
-
-    def landmarks(self, usable: Tensor, centre: Tensor, channels: int) -> Landmarks:
-        """Return landmarks of images that are `usable` (I,), relative to a centre (3,) of the map frame."""
-        if self._tracks is None:
-            return no_landmarks(channels)
-        found = self._tracks.found & usable[self._tracks.neighbours][:, None]
-        tracks = replace(self._tracks, found=found & usable[self._tracks.images][:, None, None])
-        points = self._triangulated(tracks, centre)
-        keep = (points.images >= MIN_IMAGES) & (points.parallax > MIN_PARALLAX)
-        points = Points(*(column[keep] for column in points))
-        chosen = _choose(points.images, self._config.landmarks, self._config.seed)
-        return Landmarks(
-            points.position[chosen].float(),
-            points.seen_from[chosen].float(),
-            quantised(points.features[chosen]),
-        )
-
-    def _rank_factor(self, probe: Callable[[int], Tracks]) -> int:
-        """Return the factor that takes neighbours from so far away that half of the points can be used."""
-        for factor in RANK_FACTORS[:-1]:
-            points = self._triangulated(probe(factor), self._T[:, :3, 3].mean(0))
-            parallax = points.parallax[points.images >= MIN_IMAGES]
-            if not len(parallax) or float(parallax.median()) > MIN_PARALLAX:
-                return factor
-        return RANK_FACTORS[-1]
-
-    def _triangulated(self, tracks: Tracks, centre: Tensor) -> Points:
-        state = State(self._T[:, :3, :3], self._T[:, :3, 3] - centre, 0.0)
-        rows = torch.arange(len(tracks.images)).split(ROWS)
-
-        def points_of(part: int) -> Points:
-            return _points_of(tracks, self._focal_px, rows[part], state)
-
-        parts = in_threads(points_of, range(len(rows)), torch.device("cpu"))
-        return Points(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class Points(NamedTuple):
@@ -105,25 +42,77 @@ class Points(NamedTuple):
     parallax: Tensor
 
 
-def measure_inlier_ratio(
-    landmarks: Landmarks, centre: Tensor, images: EncodedImages, chosen: Tensor
-) -> float:
-    """Return the share of landmarks in view that agree with an image of the place, in the median.
+@dataclass(frozen=True)
+class LandmarkTracks:
+    """Tracks through the images of a place, from which its landmarks are triangulated; None without any.
 
-    `chosen` (I,) says which images have no part in the landmarks, which are relative to a `centre` (3,).
+    T_map_camera (I, 4, 4) and `focal_px` (I,) are those of all images; features have `channels` numbers.
     """
-    indices, shares = chosen.nonzero()[:, 0], []
-    few = indices[torch.linspace(0, len(indices) - 1, min(len(indices), JUDGED)).round().long()]
-    for index in few.tolist():
-        T = images.frames[index].T_map_camera.clone()
-        T[:3, 3] -= centre
-        cells = images.features(index).unit.permute(1, 2, 0).float().contiguous()
-        camera = images.cameras[index].to(images.device)
-        found = refine_on_landmarks(
-            T[None].to(images.device), landmarks, camera, cells[None], images.card.stride
-        )
-        shares.append(float(found.share[0]))
-    return float(torch.tensor(shares).median()) if shares and len(landmarks) else EXPECTED_INLIER_RATIO
+
+    tracks: Tracks | None
+    T_map_camera: Tensor
+    focal_px: Tensor
+    channels: int
+
+
+def follow_landmarks(
+    images: EncodedImages,
+    config: TrainingConfig,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> LandmarkTracks:
+    """Match images whose poses are known. Raises SceneError when one cannot be read."""
+    place = LandmarkTracks(None, images.T_map_camera, images.focal_px, images.card.channels)
+    if not config.landmarks:
+        return place
+    count = min(len(images), config.landmark_images)
+    per_image = round(min(max(SPARE * config.landmarks / count, TRACKS[0]), TRACKS[1]))
+
+    def tracks_of(some: int, factor: int, on_image: Callable[[int, int], None]) -> Tracks:
+        chosen = torch.linspace(0, len(images) - 1, some).round().long()
+        return find_tracks(images, on_image, chosen, per_image, factor)
+
+    factor = _rank_factor(place, lambda factor: tracks_of(min(count, PROBED), factor, lambda *_: None))
+    return replace(place, tracks=tracks_of(count, factor, on_image))
+
+
+def triangulate(place: LandmarkTracks, usable: Tensor, centre: Tensor, config: TrainingConfig) -> Landmarks:
+    """Return landmarks of images that are `usable` (I,), relative to a centre (3,) of the map frame."""
+    if place.tracks is None:
+        return no_landmarks(place.channels)
+    tracks = place.tracks
+    found = tracks.found & usable[tracks.neighbours][:, None] & usable[tracks.images][:, None, None]
+    points = _triangulated(place, replace(tracks, found=found), centre)
+    keep = (points.images >= MIN_IMAGES) & (points.parallax > MIN_PARALLAX)
+    points = Points(*(column[keep] for column in points))
+    chosen = _choose(points.images, config.landmarks, config.seed)
+    return Landmarks(
+        points.position[chosen].float(),
+        points.seen_from[chosen].float(),
+        quantised(points.features[chosen]),
+    )
+
+
+def _rank_factor(place: LandmarkTracks, probe: Callable[[int], Tracks]) -> int:
+    """Return the factor that takes neighbours from so far away that half of the points can be used."""
+    for factor in RANK_FACTORS[:-1]:
+        points = _triangulated(place, probe(factor), place.T_map_camera[:, :3, 3].mean(0))
+        parallax = points.parallax[points.images >= MIN_IMAGES]
+        if not len(parallax) or float(parallax.median()) > MIN_PARALLAX:
+            return factor
+    return RANK_FACTORS[-1]
+
+
+def _triangulated(place: LandmarkTracks, tracks: Tracks, centre: Tensor) -> Points:
+    """Return all points of tracks, relative to a centre (3,)."""
+    T = place.T_map_camera
+    state = State(T[:, :3, :3], T[:, :3, 3] - centre, 0.0)
+    rows = torch.arange(len(tracks.images)).split(ROWS)
+
+    def points_of(part: int) -> Points:
+        return _points_of(tracks, place.focal_px, rows[part], state)
+
+    parts = in_threads(points_of, range(len(rows)), torch.device("cpu"))
+    return Points(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _points_of(tracks: Tracks, focal_px: Tensor, rows: Tensor, state: State) -> Points:

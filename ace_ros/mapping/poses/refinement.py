@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.compute.threads import one_thread
+from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Frame
 from ace_ros.geometry.se3 import from_rotation_translation
 from ace_ros.mapping.encoded_images import EncodedImages
@@ -72,6 +73,22 @@ class RefinedPoses:
             replace(f, T_map_camera=T, camera=replace(f.camera, matrix=f.camera.matrix * scale))
             for f, T in zip(frames, self.T_map_camera, strict=True)
         )
+
+
+def wants_refinement(config: TrainingConfig) -> bool:
+    """Return whether a config asks for refined poses."""
+    return config.refine_poses or config.refine_focal
+
+
+def refined_poses(
+    images: EncodedImages,
+    config: TrainingConfig,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> RefinedPoses | None:
+    """Return refined poses where the config asks for them, else None; see `refine_poses`."""
+    if not wants_refinement(config):
+        return None
+    return refine_poses(images, config.refine_focal, on_image)
 
 
 def refine_poses(

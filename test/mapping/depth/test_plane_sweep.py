@@ -7,14 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ace_ros.geometry.camera import Camera
-from ace_ros.mapping.depth.plane_sweep import (
-    CELL_STEP,
-    MAX_SWEPT,
-    DepthMap,
-    SweptImage,
-    sweep_depths,
-    swept_images,
-)
+from ace_ros.mapping.depth.depth_map import DepthMap
+from ace_ros.mapping.depth.plane_sweep import CELL_STEP, SweptImage
+from ace_ros.mapping.depth.scene_depths import MAX_SWEPT, SceneSweep, sweep_depths, swept_images
 
 STRIDE = 8
 CPU = torch.device("cpu")
@@ -49,7 +44,7 @@ def image_of_wall(T_map_camera: Tensor, depth_m: float, camera: Camera = CAMERA)
 
 def sweep(images: list[SweptImage], fallback_m: float = 7.0) -> list[Tensor]:
     T = torch.stack([i.T_map_camera for i in images])
-    return [m.depth_m for m in sweep_depths(T, lambda i: images[i], STRIDE, fallback_m, CPU)]
+    return [m.depth_m for m in sweep_depths(SceneSweep(T, images.__getitem__, STRIDE, CPU), fallback_m)]
 
 
 @pytest.mark.parametrize("depth_m", [2.0, 6.0])
@@ -112,7 +107,8 @@ def test_long_drives_are_swept_in_part() -> None:
     assert len(swept_images([None] * 20_000)) <= MAX_SWEPT
     count = 2 * MAX_SWEPT
     images = [image_of_wall(at(0.02 * i), 3.0) for i in range(count)]
-    maps = sweep_depths(torch.stack([i.T_map_camera for i in images]), images.__getitem__, STRIDE, 7.0, CPU)
+    T = torch.stack([i.T_map_camera for i in images])
+    maps = sweep_depths(SceneSweep(T, images.__getitem__, STRIDE, CPU), 7.0)
     assert len(maps) == count
     # Images are 2 cm apart, so that depths can be told apart only with neighbours far away.
     assert all(float(m.depth_m.median()) == pytest.approx(3.0, rel=0.3) for m in maps)

@@ -20,16 +20,17 @@ from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import read_depth
 from ace_ros.data.scene import load_scene
 from ace_ros.errors import SceneError
-from ace_ros.mapping.depth.plane_sweep import DepthMap, sweep_depths, swept_images
+from ace_ros.mapping.depth.depth_map import DepthMap
 from ace_ros.mapping.depth.recorded import pool_depth, recorded_depths
+from ace_ros.mapping.depth.scene_depths import SceneSweep, sweep_depths, swept_images
 from ace_ros.mapping.encoded_images import EncodedImages
-from ace_ros.mapping.features.buffer import fill_buffer
 from ace_ros.mapping.features.prepared import fingerprint
-from ace_ros.mapping.jobs.place import train_place
-from ace_ros.mapping.map_scene import train_map
+from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
+from ace_ros.mapping.map_scene import map_scene, prepare_features
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.simulation.drive import camera_at, camera_of_robot
 from ace_ros.simulation.room import SimulatedRoom, write_split
+from support import ON_CPU
 
 CPU = torch.device("cpu")
 H, W = SIZE[1] // STRIDE, SIZE[0] // STRIDE
@@ -108,7 +109,7 @@ def wall(recorded: list[Tensor | None], depth_m: float = 3.0) -> tuple[list[Dept
         return images[index]
 
     T = torch.stack([i.T_map_camera for i in images])
-    return sweep_depths(T, image_of, STRIDE, 7.0, CPU, recorded=recorded), encoded
+    return sweep_depths(SceneSweep(T, image_of, STRIDE, CPU), 7.0, recorded), encoded
 
 
 def test_recorded_depth_stays_and_the_sweep_completes_it() -> None:
@@ -146,7 +147,7 @@ def test_an_image_that_nothing_overlaps_is_filled_in_from_its_points() -> None:
     sparse[3, 4], sparse[20, 30] = 2.0, 4.0
     T = torch.stack([at(0.0), at(0.0)])
     image = image_of_wall(at(0.0), 3.0)
-    first, second = sweep_depths(T, lambda i: image, STRIDE, 7.0, CPU, recorded=[sparse, None])
+    first, second = sweep_depths(SceneSweep(T, lambda i: image, STRIDE, CPU), 7.0, [sparse, None])
     assert first.depth_m[3, 4] == 2.0 and first.depth_m[20, 30] == 4.0
     assert float(first.depth_m.min()) > 1.99 and float(first.depth_m.max()) < 4.01
     assert torch.equal(second.depth_m, first.depth_m)  # of the nearest image that has any
@@ -156,7 +157,7 @@ def test_features_carry_the_recorded_depth(room: Path) -> None:
     frames = load_scene(room).frames
     encoder = load_encoder("lite")
     seen: list[tuple[int, int]] = []
-    buffer = fill_buffer(EncodedImages(frames, encoder, CPU), CONFIG, lambda *done: seen.append(done))
+    buffer = prepare_features(EncodedImages(frames, encoder, CPU), CONFIG, lambda *done: seen.append(done))
     assert [done for done, _ in seen] == [*range(1, 7), *range(13, 25)]  # six reads, no sweep, twelve views
     assert {total for _, total in seen} == {24}
     simulated, errors = SimulatedRoom(0, 60.0), []
@@ -166,7 +167,7 @@ def test_features_carry_the_recorded_depth(room: Path) -> None:
         x, y = buffer.pixels[mine].round().long().unbind(-1)
         errors.append((buffer.depth_m[mine] / torch.from_numpy(rendered)[y, x] - 1).abs())
     assert float((torch.cat(errors) < 0.05).float().mean()) > 0.85
-    swept = fill_buffer(EncodedImages(frames, encoder, CPU), replace(CONFIG, use_depth=False))
+    swept = prepare_features(EncodedImages(frames, encoder, CPU), replace(CONFIG, use_depth=False))
     assert not torch.equal(swept.depth_m, buffer.depth_m)
 
 
@@ -187,9 +188,9 @@ def test_asking_for_depth_that_is_not_there_is_an_error(room: Path, tmp_path: Pa
     scene = load_scene(room)
     scene = replace(scene, frames=tuple(replace(f, depth_path=None) for f in scene.frames))
     with pytest.raises(SceneError, match="has no depth image of any of 6 images"):
-        train_map(scene, CONFIG, "cpu")
+        map_scene(scene, CONFIG, ON_CPU)
     with pytest.raises(SceneError, match="has no depth image of any of 6 images"):
-        train_place(scene, CONFIG, tmp_path / "map.safetensors", device="cpu")
+        map_place(scene, CONFIG, MapRequest(tmp_path / "map.safetensors"), Workers(CPU))
 
 
 def test_the_command_trains_with_depth(

@@ -17,10 +17,16 @@ import torch
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import load_scene
 from ace_ros.mapping.encoded_images import EncodedImages
-from ace_ros.mapping.features.buffer import FeatureBuffer, fill_buffer
-from ace_ros.mapping.features.prepared import fingerprint, load_prepared, prepared_path, save_prepared
-from ace_ros.mapping.map_scene import train_map
-from ace_ros.mapping.progress import TRIANGULATE
+from ace_ros.mapping.features.buffer import FeatureBuffer
+from ace_ros.mapping.features.prepared import (
+    PreparedFile,
+    fingerprint,
+    load_prepared,
+    prepared_path,
+    save_prepared,
+)
+from ace_ros.mapping.map_scene import MappingSetup, map_scene, prepare_features
+from ace_ros.mapping.progress import TRIANGULATE, Listener
 from ace_ros.network.encoder_file import load_encoder
 from support import SMALL
 
@@ -35,16 +41,14 @@ def test_a_resumed_training_gives_the_map_that_it_would_have_given(
     simulated_scene: Path, tmp_path: Path
 ) -> None:
     scene, kept = load_scene(simulated_scene), tmp_path / "kept"
-    whole, _ = train_map(scene, CONFIG, "cpu", prepared=kept)
+    whole, _ = map_scene(scene, CONFIG, MappingSetup(CPU, prepared=PreparedFile(kept)))
     assert kept.exists()
     prepared: list[float] = []
-    resumed, report = train_map(
+    resumed, report = map_scene(
         scene,
         CONFIG,
-        "cpu",
-        lambda p: prepared.append(p.progress) if p.phase == "prepare" else None,
-        prepared=kept,
-        resume=True,
+        MappingSetup(CPU, prepared=PreparedFile(kept, resume=True)),
+        Listener(lambda p: prepared.append(p.progress) if p.phase == "prepare" else None),
     )
     assert max(prepared) <= TRIANGULATE.end and report.features > 10_000
     assert torch.equal(*(m.chunks[0].landmarks.points for m in (whole, resumed)))
@@ -70,7 +74,7 @@ def test_a_file_that_cannot_be_used_is_named_and_left(
     damage: str, simulated_scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "kept"
-    buffer = fill_buffer(
+    buffer = prepare_features(
         EncodedImages(load_scene(simulated_scene).frames[:2], load_encoder("lite"), CPU), CONFIG
     )
     if damage != "missing":

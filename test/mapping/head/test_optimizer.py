@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ace_ros.compute import precision
 from ace_ros.mapping.head.optimizer import Muon, orthogonalised
 
 
@@ -55,7 +56,11 @@ ROUNDING = 0.02
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_every_matrix_has_a_new_direction_in_every_second_step(count: int) -> None:
+def test_every_matrix_has_a_new_direction_in_every_second_step(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In bfloat16 a product of some matrices differs from that of one alone by more than is compared.
+    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: False)
     generator = torch.Generator().manual_seed(count)
     weights = [torch.nn.Parameter(torch.zeros(16, 16)) for _ in range(count)]
     muon = Muon(weights, lr=1.0, momentum=0.0)

@@ -8,7 +8,6 @@ import torch
 from ace_ros.config import override, training_preset
 from ace_ros.mapping.features.buffer import FeatureBuffer
 from ace_ros.mapping.head.trainer import HeadTrainer
-from ace_ros.mapping.progress import Reporter
 from ace_ros.network.head import Head
 from ace_ros.network.loss import Views
 
@@ -34,4 +33,4 @@ def features_of_a_wall() -> HeadTrainer:
     )
     torch.manual_seed(0)
     views = Views(T, K.repeat(4, 1, 1), torch.linalg.inv(K).repeat(4, 1, 1))
-    return HeadTrainer(Head(16, 64, 0), buffer, views, 1.0, CONFIG, Reporter(lambda progress: None, None))
+    return HeadTrainer(Head(16, 64, 0), buffer, views, 1.0, CONFIG)
