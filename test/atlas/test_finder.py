@@ -55,12 +55,12 @@ def build(tmp_path: Path) -> Build:
 
 @pytest.fixture(scope="module")
 def frames(trained: Trained) -> list[Frame]:
-    """Return the test images that the map of the wall alone localizes."""
+    """Return some test images; the map of the wall alone localizes all."""
     alone = Relocalizer(SceneMap.load(trained.map_path), device="cpu")
     frames = load_scene(trained.scene, "test").frames
     found = [f for f in frames if alone.localize(read_grey(f.image_path), f.camera).ok]
-    assert len(found) >= 5
-    return found
+    assert len(found) == len(frames)
+    return found[::3]
 
 
 def show(finder: PlaceFinder, frame: Frame, hint: Hint | None = None) -> Finding:

@@ -68,7 +68,7 @@ def test_check_prints_all_problems_and_fails(
     assert main(["atlas", "check", str(atlas), "--json"]) == 2
     out, err = capsys.readouterr()
     assert {p["name"]: p["kind"] for p in objects(out)} == {"wall": "missing", "other": "unlisted"}
-    assert err.strip().endswith("house: 2 problems")
+    assert err.strip().endswith("house: found 2 problems")
 
 
 def test_remove(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,14 +31,16 @@ TINY = EncoderShape(stem=(4, 8, 16), inner=8, context=(16,), blocks=1)
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, which saves the seconds that importing torch takes."""
     words = list(map(str, arguments))
-    out, err, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    out, err = io.StringIO(), io.StringIO()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(words)
         except SystemExit as end:  # of argparse
             code = end.code if isinstance(end.code, int) else 0
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 

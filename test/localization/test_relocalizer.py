@@ -32,11 +32,10 @@ def relocalizer(trained: Trained) -> Relocalizer:
 
 def test_images_beside_the_drive_are_localized(relocalizer: Relocalizer, trained: Trained) -> None:
     evaluation = evaluate(load_scene(trained.scene, "test"), relocalizer)
-    found = torch.isfinite(evaluation.translation_m)
-    assert found.double().mean() >= 0.7
-    assert float(evaluation.translation_m[found].median()) < 0.15
-    assert float(evaluation.rotation_rad[found].median().rad2deg()) < 3.0
-    assert (evaluation.inliers[found] > 50).all()
+    assert torch.isfinite(evaluation.translation_m).all()
+    assert float(evaluation.translation_m.median()) < 0.01
+    assert float(evaluation.rotation_rad.median().rad2deg()) < 0.3
+    assert (evaluation.inliers > 50).all()
 
 
 def test_landmarks_refine_what_the_head_says(relocalizer: Relocalizer, trained: Trained) -> None:
@@ -61,7 +60,7 @@ def test_mapping_images_are_localized_better_still(relocalizer: Relocalizer, tra
     frame = load_scene(trained.scene).frames[5]
     found = relocalizer.localize(read_grey(frame.image_path), frame.camera)
     metres, radians = pose_error(found.T_map_camera[0], frame.T_map_camera)
-    assert bool(found.ok[0]) and float(metres) < 0.15 and float(radians.rad2deg()) < 3.0
+    assert bool(found.ok[0]) and float(metres) < 0.02 and float(radians.rad2deg()) < 0.5
     sigma = found.covariance[0].diagonal().sqrt()
     assert torch.isfinite(sigma).all() and (sigma > 0).all() and float(sigma[:3].max()) < 1.0
 
@@ -152,6 +151,7 @@ class Patches(nn.Module):
         return nn.functional.pixel_unshuffle(nn.functional.avg_pool2d(grey, 4), 2)
 
 
+@pytest.mark.slow
 def test_any_module_can_be_the_encoder(trained: Trained) -> None:
     card = EncoderCard("patches", 4, 8, 8, "not at all", {})
     encoder = LoadedEncoder(Patches().eval(), card, "0123")
@@ -198,20 +198,16 @@ def ensemble(trained: Trained) -> SceneMap:
 def test_an_ensemble_answers_as_the_best_of_its_chunks_alone(ensemble: SceneMap, trained: Trained) -> None:
     together = Relocalizer(ensemble, BEST, device="cpu")
     alone = [Relocalizer(replace(ensemble, chunks=(c,)), device="cpu") for c in ensemble.chunks]
-    frames = load_scene(trained.scene, "test").frames
-    localized = 0
+    frames = load_scene(trained.scene, "test").frames[::3]
     for frame in frames:
         image = read_grey(frame.image_path)
         found = together.localize(image, frame.camera)
         each = [r.localize(image, frame.camera) for r in alone]
         best = max(each, key=lambda p: (bool(p.ok[0]), int(p.inliers.sum())))
-        assert bool(found.ok[0]) == bool(best.ok[0])
-        if bool(found.ok[0]):
-            localized += 1
-            torch.testing.assert_close(found.T_map_camera, best.T_map_camera, atol=2e-3, rtol=0)
-            assert abs(int(found.inliers.sum()) - int(best.inliers.sum())) < 10
-            assert 290.0 < float(found.T_map_camera[0, 0, 3]) < 310.0  # chunk 3 lies 300 m away
-    assert localized >= 5
+        assert bool(found.ok[0]) and bool(best.ok[0])
+        torch.testing.assert_close(found.T_map_camera, best.T_map_camera, atol=2e-3, rtol=0)
+        assert abs(int(found.inliers.sum()) - int(best.inliers.sum())) < 10
+        assert 290.0 < float(found.T_map_camera[0, 0, 3]) < 310.0  # chunk 3 lies 300 m away
 
 
 def test_a_batch_of_images_answers_as_its_images_alone(ensemble: SceneMap, trained: Trained) -> None:
@@ -248,12 +244,12 @@ def place_of(trained: Trained, *noise: float) -> SceneMap:
 
 @pytest.fixture(scope="module")
 def known(trained: Trained) -> list[Frame]:
-    """Return the test images that the scene's own map localizes."""
+    """Return some test images; the scene's own map localizes all."""
     alone = Relocalizer(SceneMap.load(trained.map_path), device="cpu")
     frames = load_scene(trained.scene, "test").frames
     found = [f for f in frames if alone.localize(read_grey(f.image_path), f.camera).ok]
-    assert len(found) >= 5
-    return found
+    assert len(found) == len(frames)
+    return found[::3]
 
 
 def show(relocalizer: Relocalizer, frame: Frame, expected: Tensor | None = None) -> PoseBatch:
