@@ -193,7 +193,7 @@ def test_an_interrupted_command_ends_its_processes_and_leaves_nothing(scene: Sce
     process.stdout.readline()  # the first progress of a worker
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and "interrupted" in errors and "Traceback" not in errors, errors
+    assert process.returncode == 143 and "interrupted" in errors and "Traceback" not in errors, errors
     assert list(tmp_path.iterdir()) == []
     pids = [int(pid) for pid in re.findall(r"trains in process (\d+)", errors)]
     assert pids and are_gone(pids)
