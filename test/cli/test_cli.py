@@ -33,6 +33,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     words = list(map(str, arguments))
     out, err = io.StringIO(), io.StringIO()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    threads = torch.get_num_threads()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(words)
@@ -41,6 +42,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            torch.set_num_threads(threads)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
