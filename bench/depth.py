@@ -35,7 +35,8 @@ from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.features.prepared import PreparedFile
 from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.simulation.drive import camera_at, camera_of_robot
-from ace_ros.simulation.room import SimulatedRoom, write_simulated_scene, write_split
+from ace_ros.simulation.room import SimulatedRoom
+from ace_ros.simulation.scene_writer import write_simulated_scene, write_split
 
 SPOT = (0.0, -1.5)
 SPOT_IMAGES, SPOT_TURN_DEG = 24, 40.0

@@ -34,7 +34,7 @@ from ace_ros.geometry.se3 import inverse, nearest_rotation, rotation_angle, so3_
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.map_scene import map_scene
 from ace_ros.mapping.progress import REFINE, Listener, Progress
-from ace_ros.simulation.room import write_simulated_scene
+from ace_ros.simulation.scene_writer import write_simulated_scene
 
 SHARE, TURN_RAD, DRIVE_M = 0.02, math.radians(1.0), 10.0
 WAVE_M = 2.5  # steady drift comes and goes over this distance, as that of wheels does

@@ -37,7 +37,7 @@ from ace_ros.geometry.se3 import inverse, transform
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.map_scene import MappingSetup, map_scene
 from ace_ros.network.encoder_file import LoadedEncoder
-from ace_ros.simulation.room import write_simulated_scene
+from ace_ros.simulation.scene_writer import write_simulated_scene
 
 INLIER_PX = 10.0
 TIMED_RUNS = 20

@@ -37,7 +37,7 @@ from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
 from ace_ros.mapping.progress import Listener
 from ace_ros.maps.scene_map import SceneMap, read_map_header
-from ace_ros.simulation.room import write_simulated_scene
+from ace_ros.simulation.scene_writer import write_simulated_scene
 
 ROOMS_PER_ROW, ROWS_PER_FLOOR = 4, 2
 FLOOR_M, WALL_M = 3.0, 0.3  # from floor to floor, and between rooms

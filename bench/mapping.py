@@ -39,7 +39,7 @@ from ace_ros.mapping.features.prepared import PreparedFile
 from ace_ros.mapping.landmarks.triangulation import follow_landmarks
 from ace_ros.mapping.map_scene import MappingSetup, map_scene, prepare_features
 from ace_ros.network.encoder_file import load_encoder
-from ace_ros.simulation.room import write_simulated_scene
+from ace_ros.simulation.scene_writer import write_simulated_scene
 
 BUDGETS_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 270.0)
 SHARE_OF_FINAL = 0.9

@@ -14,12 +14,12 @@ from matplotlib.collections import LineCollection, PathCollection, PolyCollectio
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from ace_ros.evaluation.plot_geometry import core, in_core, plane_of, upright_basis
 from ace_ros.geometry.metrics import RECALL_LIMITS
 
 TRUE, ESTIMATED, DRIVE, MISSED = "#1b4965", "#f28f3b", "#8d99ae", "#c1121f"
 INK, FAINT, SURFACE = "#22262e", "#d5d9e0", "#eceff3"
 FONT: dict[str, Any] = {"fontsize": 10, "color": INK}
-CORE_SHARE = 0.96  # of the map's points; a few far ones must not make all others small
 HEADINGS = 14  # of the estimated poses are drawn
 
 
@@ -45,9 +45,9 @@ def plot_trajectory(
     where the robot was carried from and to, `footprints` outlines (K, 3) of things in the room.
     """
     labels = ("m", "m") if axes is None else ("x [m]", "y [m]")
-    axes = _plane_of(true[:, :3, 3]) if axes is None else axes
+    axes = plane_of(true[:, :3, 3]) if axes is None else axes
     floor = [outline @ axes.T for outline in footprints]
-    seen = _core(points) @ axes.T
+    seen = core(points) @ axes.T
     at, found = true[:, :3, 3] @ axes.T, estimated[:, :3, 3] @ axes.T
     driven = np.zeros((0, 2)) if drive is None else drive @ axes.T
     forward = estimated[:, :3, heading] @ axes.T
@@ -85,7 +85,7 @@ def plot_refinement(path: Path, recorded: np.ndarray, refined: np.ndarray) -> Pa
 
     Returns the path.
     """
-    axes = _plane_of(refined[:, :, 3])
+    axes = plane_of(refined[:, :, 3])
     before, after = recorded[:, :, 3] @ axes.T, refined[:, :, 3] @ axes.T
     shift = 100.0 * np.linalg.norm(refined[:, :, 3] - recorded[:, :, 3], axis=1)
     turn = refined[:, :, :3] @ recorded[:, :, :3].transpose(0, 2, 1)
@@ -153,8 +153,8 @@ def plot_map_points(path: Path, points: np.ndarray, grey: np.ndarray, up: np.nda
 
     `up` (3,) is the upward direction of the map frame, by default that of least spread.
     """
-    points, grey = points[_in_core(points)], grey[_in_core(points)]
-    basis = _upright(points, up)
+    points, grey = points[in_core(points)], grey[in_core(points)]
+    basis = upright_basis(points, up)
     local = points @ basis.T
     centred = local - np.median(local, 0) if len(local) else local
     figure = Figure(figsize=(10.5, 4.8), layout="constrained")
@@ -274,38 +274,6 @@ def _limit(ax: Axes, points: np.ndarray) -> None:
     low, high = np.nanmin(points, 0), np.nanmax(points, 0)
     margin = 0.04 * float((high - low).max()) + 1e-3
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
-
-
-def _plane_of(positions: np.ndarray) -> np.ndarray:
-    """Return the two directions (2, 3) in which positions (F, 3) spread most, along the axes if near."""
-    centred = positions - positions.mean(0)
-    directions = np.linalg.svd(centred, full_matrices=True)[2] if len(positions) > 1 else np.eye(3)
-    least = int(np.abs(directions[2]).argmax())
-    if abs(directions[2, least]) > 0.95:
-        return np.delete(np.eye(3), least, 0)
-    return directions[:2]
-
-
-def _upright(points: np.ndarray, up: np.ndarray | None) -> np.ndarray:
-    """Return a right-handed basis (3, 3) whose last row is up."""
-    if up is None:
-        up = np.cross(*_plane_of(points)) if len(points) > 2 else np.array([0.0, 0.0, 1.0])
-    first = np.eye(3)[int(np.abs(up).argmin())]
-    first = first - (first @ up) * up
-    first /= np.linalg.norm(first)
-    return np.stack([first, np.cross(up, first), up])
-
-
-def _in_core(points: np.ndarray) -> np.ndarray:
-    """Return which points (P, 3) are among the nearest CORE_SHARE to the middle."""
-    if len(points) == 0:
-        return np.zeros(0, bool)
-    distance = np.linalg.norm(points - np.median(points, 0), axis=1)
-    return distance <= np.quantile(distance, CORE_SHARE)
-
-
-def _core(points: np.ndarray) -> np.ndarray:
-    return points[_in_core(points)]
 
 
 def _write(figure: Figure, path: Path) -> Path:

@@ -16,7 +16,7 @@ from ace_ros.atlas.finder import Hint
 from ace_ros.compute.process import limit_threads
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.se3 import inverse
-from ace_ros.msg import LocalizationStatus
+from ace_ros.msg import LocalizationStatus as Status
 from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
@@ -34,8 +34,6 @@ from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
 from ace_ros.pnp import Reason
 from ace_ros.srv import LoadMap
-
-Status = LocalizationStatus
 
 STAYED_S = 2.0  # without odometry a robot is taken to be where it was so long ago, to a few metres
 

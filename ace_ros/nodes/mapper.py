@@ -7,23 +7,18 @@ import math
 import threading
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import Odometry, Path
+from nav_msgs.msg import Odometry
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
-from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
 from ace_ros.config import training_preset
 from ace_ros.errors import AceError, ConfigError
-from ace_ros.mapping.jobs.messages import decode_cloud
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource
-from ace_ros.nodes.clouds import cloud_message
-from ace_ros.nodes.conversions import fill_path
+from ace_ros.nodes.mapping_views import MappingViews
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
@@ -65,15 +60,12 @@ class Mapper(Node):
             self._publish_status,
         )  # fmt: skip
         self._status_publisher = self.create_publisher(MappingStatus, "mapping_status", LATCHED)
-        self._cloud_publisher = self.create_publisher(PointCloud2, "mapping_cloud", LATCHED)
-        self._keyframes_publisher = self.create_publisher(Path, "keyframes", LATCHED)
+        self._views = MappingViews(self)
         services = ReentrantCallbackGroup()  # train may wait for minutes
         self.create_service(SetBool, "record", self._on_record, callback_group=services)
         self.create_service(Train, "train", self._on_train, callback_group=services)
         self.create_service(Trigger, "cancel_training", self._on_cancel, callback_group=services)
         self.create_timer(STATUS_PERIOD_S, self._on_timer, callback_group=MutuallyExclusiveCallbackGroup())
-        self._published_keyframes = 0
-        self._published_cloud: dict[str, Any] = {}
         self._publish_status()
 
     @property
@@ -166,7 +158,7 @@ class Mapper(Node):
             f"recorded {recording.frames} keyframes over {recording.distance_m:.1f} m into "
             f"{recording.folder}, from {recording.counts.images} images{dropped}"
         )
-        self._publish_keyframes()
+        self._show_keyframes()
         return True, self._message
 
     def _on_train(self, request: Any, response: Any) -> Any:
@@ -260,10 +252,14 @@ class Mapper(Node):
 
     def _on_timer(self) -> None:
         if self._is_recording():
-            self._publish_keyframes()
+            self._show_keyframes()
         if self._is_recording() or self._is_training():
             self._publish_status()
-        self._publish_cloud()
+        self._views.show_cloud(self._trainer.cloud if self._trainer else {}, self.config.map_frame)
+
+    def _show_keyframes(self) -> None:
+        assert self._recording is not None  # there is none to show before the first
+        self._views.show_keyframes(list(self._recording.keyframes), self.config.odom_frame)
 
     def _publish_status(self) -> None:
         status = MappingStatus(message=self._message)
@@ -291,25 +287,6 @@ class Mapper(Node):
         status.last_drop = recording.last_drop
         for name, count in vars(recording.counts).items():
             setattr(status, name, count)
-
-    def _publish_cloud(self) -> None:
-        """Publish what the map looks like so far, if the trainer has said so since the last time."""
-        event = self._trainer.cloud if self._trainer else {}
-        if not event or event is self._published_cloud:
-            return
-        self._published_cloud = event
-        header = Header(frame_id=self.config.map_frame, stamp=self.get_clock().now().to_msg())
-        publish(self, self._cloud_publisher, cloud_message(header, *decode_cloud(event)))
-
-    def _publish_keyframes(self) -> None:
-        assert self._recording is not None  # there is none to publish before the first
-        keyframes = list(self._recording.keyframes)
-        if len(keyframes) == self._published_keyframes:
-            return
-        self._published_keyframes = len(keyframes)
-        path = Path()
-        path.header.frame_id = self.config.odom_frame
-        publish(self, self._keyframes_publisher, fill_path(path, PoseStamped, keyframes))
 
 
 def _refuse(response: Any, result: int, message: str) -> None:

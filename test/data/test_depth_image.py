@@ -24,7 +24,8 @@ from ace_ros.data.scene import load_scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry.camera import Camera
 from ace_ros.simulation.drive import camera_at, camera_of_robot
-from ace_ros.simulation.room import SimulatedRoom, write_split
+from ace_ros.simulation.room import SimulatedRoom
+from ace_ros.simulation.scene_writer import write_split
 
 DEPTH = np.arange(1, HEIGHT * WIDTH // 4 + 1, dtype=np.uint16).reshape(HEIGHT // 2, WIDTH // 2)
 

@@ -23,7 +23,8 @@ from ace_ros.simulation.drive import (
     mapping_tour,
     second_tour,
 )
-from ace_ros.simulation.room import SimulatedRoom, photograph, write_simulated_scene
+from ace_ros.simulation.room import SimulatedRoom, photograph
+from ace_ros.simulation.scene_writer import write_simulated_scene
 
 COARSE = 48.0  # texels per metre: quick to build, and geometry does not depend on it
 

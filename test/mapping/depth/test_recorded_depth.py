@@ -29,7 +29,8 @@ from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
 from ace_ros.mapping.map_scene import map_scene, prepare_features
 from ace_ros.network.encoder_file import load_encoder
 from ace_ros.simulation.drive import camera_at, camera_of_robot
-from ace_ros.simulation.room import SimulatedRoom, write_split
+from ace_ros.simulation.room import SimulatedRoom
+from ace_ros.simulation.scene_writer import write_split
 from support import ON_CPU
 
 CPU = torch.device("cpu")

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files of a scene folder belong together, told by their names alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from ace_ros.data.image_file import IMAGE_SUFFIXES
+from ace_ros.errors import SceneError
+
+log = logging.getLogger(__name__)
+
+PARTS = ("rgb", "poses", "calibration")
+NOUNS = {"rgb": "image", "poses": "pose", "calibration": "calibration"}
+
+
+def list_files(folder: Path, images: bool) -> list[Path]:
+    """Return the images, or else the text files, of a folder by name. Raises SceneError."""
+    suffixes = IMAGE_SUFFIXES if images else (".txt",)
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            # A leading dot marks temporary files of the recorder and litter of file managers.
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise SceneError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return sorted(found)
+
+
+def drop_unfinished_frames(files: dict[str, list[Path]]) -> None:
+    """Leave out trailing images and calibrations of a recording that was killed.
+
+    The recorder writes a frame's pose last, so only frames after the last pose can be unfinished.
+    """
+    last = files["poses"][-1].stem if files["poses"] else ""
+    for part in ("rgb", "calibration"):
+        files[part] = [path for path in files[part] if path.stem <= last]
+
+
+def pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
+    """Return images, pose files and calibration files in the same order.
+
+    Files belong together when their names agree up to the suffix, or up to the first dot
+    (frame-000000.color.png and frame-000000.pose.txt). Where no name agrees at all, as many of
+    each are paired in the order of their names, as other tools of this layout do.
+    """
+    tables = _tables_by(files, lambda path: path.stem)
+    if tables is None:
+        raise SceneError(f"{base}: {_twice(files)} differ only in the suffix, expected one file each")
+    if not _agree(tables):
+        tables = _tables_by(files, lambda path: path.name.split(".")[0]) or tables
+    if _agree(tables):
+        return [[tables[part][key] for key in sorted(tables["rgb"])] for part in PARTS]
+    counts = {part: len(files[part]) for part in PARTS}
+    strangers = not any(set(tables["rgb"]) & set(tables[part]) for part in PARTS[1:])
+    if strangers and len(set(counts.values())) == 1:
+        log.warning("%s: names of images and poses do not agree; paired in their order", base)
+        return [files[part] for part in PARTS]
+    raise SceneError(
+        f"{base}: {counts['rgb']} images, {counts['poses']} poses and {counts['calibration']} "
+        f"calibrations do not belong together: {_missing(tables)}"
+    )
+
+
+def depths_of(folder: Path, images: list[Path]) -> list[Path | None]:
+    """Return each image's depth image, of the same name as `pair` has it; None where there is none."""
+    files = {"depth": list_files(folder, True) if folder.is_dir() else [], "rgb": images}
+    for key in (lambda path: path.stem, lambda path: path.name.split(".")[0]):
+        tables = _tables_by(files, key)
+        if tables and tables["depth"].keys() & tables["rgb"].keys():
+            return [tables["depth"].get(key(image)) for image in images]
+    return [None] * len(images)
+
+
+def _tables_by(files: dict[str, list[Path]], key: Callable[[Path], str]) -> dict[str, dict[str, Path]] | None:
+    """Return the files of each part by a key of their names, or None where a key is not unique."""
+    tables = {part: {key(path): path for path in paths} for part, paths in files.items()}
+    unique = all(len(tables[part]) == len(files[part]) for part in files)
+    return tables if unique else None
+
+
+def _agree(tables: dict[str, dict[str, Path]]) -> bool:
+    return all(tables[part].keys() == tables["rgb"].keys() for part in PARTS)
+
+
+def _twice(files: dict[str, list[Path]]) -> str:
+    stems = [path.stem for path in files["rgb"]]
+    return ", ".join(path.name for path in files["rgb"] if stems.count(path.stem) > 1)[:80]
+
+
+def _missing(tables: dict[str, dict[str, Path]]) -> str:
+    """Say which names lack what, in at most a few words for each part."""
+    everything = set().union(*tables.values())
+    sentences = []
+    for part in PARTS:
+        lacking = sorted(everything - tables[part].keys())
+        if lacking:
+            shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" * (len(lacking) > 3))
+            sentences.append(f"no {NOUNS[part]} for {shown}")
+    return "; ".join(sentences)

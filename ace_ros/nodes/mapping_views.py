@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the mapper shows in RViz: keyframes while it records, the map as it grows while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+from torch import Tensor
+
+from ace_ros.mapping.jobs.messages import decode_cloud
+from ace_ros.nodes.clouds import cloud_message
+from ace_ros.nodes.conversions import fill_path
+from ace_ros.nodes.publishing import LATCHED, publish
+
+
+class MappingViews:
+    """Topics keyframes and mapping_cloud; what is shown already is not published again."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._cloud = node.create_publisher(PointCloud2, "mapping_cloud", LATCHED)
+        self._keyframes = node.create_publisher(Path, "keyframes", LATCHED)
+        self._shown_keyframes = 0
+        self._shown_cloud: dict[str, Any] = {}
+
+    def show_cloud(self, event: dict[str, Any], frame: str) -> None:
+        """Publish the cloud that the trainer has told of last; an empty `event` is none yet."""
+        if not event or event is self._shown_cloud:
+            return
+        self._shown_cloud = event
+        header = Header(frame_id=frame, stamp=self._node.get_clock().now().to_msg())
+        publish(self._node, self._cloud, cloud_message(header, *decode_cloud(event)))
+
+    def show_keyframes(self, keyframes: Sequence[tuple[int, Tensor]], frame: str) -> None:
+        """Publish all keyframes: stamp in nanoseconds and T_odom_camera (4, 4) of each."""
+        if len(keyframes) == self._shown_keyframes:
+            return
+        self._shown_keyframes = len(keyframes)
+        path = Path()
+        path.header.frame_id = frame
+        publish(self._node, self._keyframes, fill_path(path, PoseStamped, keyframes))
