@@ -17,41 +17,15 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 # Files at the root of the repository that are pages of the site.
 ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
-# Pages that are being written. Until its file is there, a page has no place in the navigation and no links.
-COMING = ("install.md", "interoperability.md", "images_do_not_arrive.md")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:)([^)#\s]+)(#[^)]*)?\)")
 
 
-def coming() -> set[str]:
-    """Return the pages of COMING that are not there yet."""
-    return {name for name in COMING if not (DOCS / name).exists()}
-
-
-def on_config(config: Any) -> Any:
-    """Leave pages that are not there yet out of the navigation."""
-    config.nav = _without(config.nav, coming())
-    return config
-
-
-def _without(nav: list[Any], names: set[str]) -> list[Any]:
-    kept = []
-    for entry in nav:
-        ((title, below),) = entry.items()
-        if isinstance(below, list):
-            kept.append({title: _without(below, names)})
-        elif below not in names:
-            kept.append(entry)
-    return kept
-
-
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Correct links that lead out of docs/; of those to pages that are not there yet keep the words."""
+    """Correct links that lead out of docs/."""
     here = (DOCS / page.file.src_uri).parent
 
     def link(found: re.Match[str]) -> str:
         words, target, anchor = found[1], Path(os.path.normpath(here / found[2])), found[3] or ""
-        if target.name in coming():
-            return words
         if target.is_relative_to(DOCS) or not target.is_relative_to(ROOT):
             return found[0]
         name = str(target.relative_to(ROOT))
