@@ -26,6 +26,8 @@ def activate() -> None:
     site.addsitedir(str(packages_folder(prefix)))
     os.environ["AMENT_PREFIX_PATH"] = str(prefix)
     os.environ["ROS_DISTRO"] = DISTRIBUTION
+    if "HOME" not in os.environ:  # as under env -i; without it ROS finds no place for its logs
+        os.environ.setdefault("ROS_HOME", os.path.join(os.path.expanduser("~"), ".ros"))
 
 
 def other_ros() -> bool:

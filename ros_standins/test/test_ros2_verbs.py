@@ -210,3 +210,9 @@ def test_without_a_command_the_help_is_printed(command: Command) -> None:
     assert "launch" in command() and "echo" in command("topic")
     with pytest.raises(SystemExit):
         command("nope")
+
+
+def test_a_middleware_that_is_not_installed_is_told_in_one_sentence(env: dict[str, str]) -> None:
+    status, _, errors = ros2("topic", "list", env={**env, "RMW_IMPLEMENTATION": "rmw_of_another_machine"})
+    assert status == 1 and errors.count("\n") == 1
+    assert errors.startswith("RMW_IMPLEMENTATION is 'rmw_of_another_machine', but installed is only rmw_")

@@ -49,6 +49,13 @@ def test_a_node_runs_without_any_environment_variable(tmp_path: Path) -> None:
 
 
 @has_prefix
+def test_the_command_ros2_works_without_any_environment_variable() -> None:
+    command = [Path(sys.prefix, "bin", "ros2"), "topic", "list"]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+@has_prefix
 def test_topics_and_services_of_our_interfaces_are_made_without_a_word(tmp_path: Path) -> None:
     """Fast DDS complains on stderr where it cannot find how to describe a type."""
     code = """

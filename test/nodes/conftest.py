@@ -25,6 +25,9 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 @pytest.fixture(scope="session")
 def graph() -> Iterator[Graph]:
     """The test's node in the ROS graph."""
+    from ace_ros.nodes.surroundings import check_middleware
+
+    check_middleware()  # importing rclpy would end pytest
     pytest.importorskip("rclpy")
     from graph import Graph
 

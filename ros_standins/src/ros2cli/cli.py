@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable
 
-from rclpy.exceptions import NameValidationException
-from rclpy.executors import ExternalShutdownException
+from ament_index_python import get_resources
 
 # Each module has `add_arguments(parser)`, which sets the default `main` to a function of the
 # parsed arguments; that returns an exit status, an error message, or None.
@@ -28,6 +28,12 @@ Verb = Callable[[argparse.Namespace], "int | str | None"]
 
 def main(*, argv: list[str] | None = None) -> int | str | None:
     """Run `ros2 ARGV` and return the exit status or an error message."""
+    complaint = missing_middleware()
+    if complaint:
+        return complaint
+    from rclpy.exceptions import NameValidationException
+    from rclpy.executors import ExternalShutdownException
+
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser("ros2", description="ros2 is a command-line tool for ROS 2.")
     subparsers = parser.add_subparsers(metavar="command", title="Commands")
@@ -49,6 +55,15 @@ def main(*, argv: list[str] | None = None) -> int | str | None:
         return int(signal.SIGTERM)
     except (NameValidationException, RuntimeError) as error:
         return str(error)
+
+
+def missing_middleware() -> str:
+    """Return what is wrong with RMW_IMPLEMENTATION: importing rclpy would end the process."""
+    wanted = os.environ.get("RMW_IMPLEMENTATION", "")
+    installed = sorted(set(get_resources("rmw_typesupport")) - {"rmw_implementation"})
+    if not wanted or wanted in installed:
+        return ""
+    return f"RMW_IMPLEMENTATION is {wanted!r}, but installed is only {', '.join(installed)}; unset it"
 
 
 def add_verbs(
