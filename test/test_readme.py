@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -44,7 +45,13 @@ def shell_lines(program: str) -> list[str]:
     return sorted({line for line in lines if line.startswith(program + " ")})
 
 
-@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if blocks("python", text)])
+def marked(name: str) -> Any:
+    """Return the name of a page, marked slow where its examples train a map."""
+    slow = "map_scene(" in TEXTS[name]
+    return pytest.param(name, marks=pytest.mark.slow) if slow else name
+
+
+@pytest.mark.parametrize("name", [marked(name) for name, text in TEXTS.items() if blocks("python", text)])
 def test_python_examples_run_in_their_order(name: str, trained: Trained, tmp_path: Path) -> None:
     shutil.copy(trained.map_path, tmp_path / "place.safetensors")
     write_wall_scene(tmp_path / "SCENE", frames=10, test_frames=3)
