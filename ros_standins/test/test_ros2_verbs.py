@@ -87,7 +87,7 @@ def command(subject: Running, capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 def test_topics_are_listed_and_described(command: Command) -> None:
-    topics = command("topic", "list", "-t").splitlines()
+    topics = command("topic", "list", "-t", "--no-daemon").splitlines()
     assert {"/demo/said [std_msgs/msg/String]", "/demo/heard [std_msgs/msg/String]"} <= set(topics)
     assert topics == sorted(topics) and not any("_hidden" in line for line in topics)
     verbose = command("topic", "info", "-v", "/demo/latched")

@@ -30,6 +30,7 @@ def add_spin_time(*parsers: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--spin-time", type=float, default=10.0, help="wait at most so many seconds for discovery"
         )
+        parser.add_argument("--no-daemon", action="store_true", help="as always here: there is no daemon")
 
 
 @contextmanager
