@@ -48,6 +48,8 @@ def measure_inlier_ratio(
     `chosen` (I,) says which images have no part in the landmarks, which are relative to a `centre` (3,).
     """
     indices, shares = chosen.nonzero()[:, 0], []
+    if not len(landmarks) or not len(indices):
+        return EXPECTED_INLIER_RATIO
     few = indices[torch.linspace(0, len(indices) - 1, min(len(indices), JUDGED)).round().long()]
     for index in few.tolist():
         T = images.frames[index].T_map_camera.clone()
@@ -58,4 +60,4 @@ def measure_inlier_ratio(
             T[None].to(images.device), landmarks, camera, cells[None], images.card.stride
         )
         shares.append(float(found.share[0]))
-    return float(torch.tensor(shares).median()) if shares and len(landmarks) else EXPECTED_INLIER_RATIO
+    return float(torch.tensor(shares).median())

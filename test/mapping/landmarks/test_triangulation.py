@@ -11,7 +11,7 @@ from wall_scene import write_wall_scene
 
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import Scene, load_scene
-from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO
+from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, no_landmarks
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.landmarks.measurement import measure_inlier_ratio, measure_landmarks
 from ace_ros.mapping.landmarks.triangulation import LandmarkTracks, follow_landmarks, triangulate
@@ -119,3 +119,8 @@ def test_landmarks_of_a_map_keep_the_ratio_of_images_that_had_no_part_in_them(
         ratio = measure_inlier_ratio(without, CENTRE, images, left_out)
         assert measured.of_all.expected_inlier_ratio == pytest.approx(ratio, abs=1e-4)
         assert measured.of_learned.expected_inlier_ratio == measured.of_all.expected_inlier_ratio
+
+
+def test_a_place_without_a_landmark_has_the_ratio_of_all_places(scene: Scene) -> None:
+    images = images_of(scene)
+    assert measure_inlier_ratio(no_landmarks(128), CENTRE, images, all_of(scene)) == EXPECTED_INLIER_RATIO
