@@ -39,7 +39,7 @@ SHORT = """
 /ace/simulator:
   ros__parameters: {tour_share: 0.2, texels_per_m: 128.0}
 /ace/demo:
-  ros__parameters: {train_budget_s: 8.0, patience_s: 200.0}
+  ros__parameters: {train_budget_s: 15.0, patience_s: 200.0}
 """
 REPORT_KEYS = {
     "keyframes", "train_s", "map_bytes", "queries", "localized", "median_translation_m",
