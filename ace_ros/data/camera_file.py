@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from ace_ros.data.lens import read_lens
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.camera import Camera
 
 MAX_BYTES = 1 << 16
+REQUIRED = ("image_width", "image_height", "camera_matrix", "distortion_coefficients")
 
 
 def read_camera(path: Path, size: tuple[int, int]) -> Camera:
@@ -58,10 +60,10 @@ def _from_yaml(text: str) -> Camera:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise CameraError(f"not YAML: {str(error).splitlines()[0]}") from error
+    missing = [key for key in REQUIRED if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise CameraError(f"has no {', '.join(missing)}; expected the file of ROS's camera calibrator")
     K = torch.tensor(content["camera_matrix"]["data"], dtype=torch.float64).reshape(3, 3)
-    model = str(content.get("distortion_model", "plumb_bob"))
-    distortion = torch.tensor(content["distortion_coefficients"]["data"], dtype=torch.float64)
-    size = (int(content["image_width"]), int(content["image_height"]))
-    if not bool((distortion != 0).any()):
-        return Camera(K, size)
-    return Camera(K, size, model, distortion)
+    coefficients = content["distortion_coefficients"]["data"]
+    model, distortion = read_lens(str(content.get("distortion_model", "plumb_bob")), coefficients, "it")
+    return Camera(K, (int(content["image_width"]), int(content["image_height"])), model, distortion)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from ace_ros.data.lens import read_lens
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
 
@@ -30,31 +30,11 @@ def camera_of_info(info: Any, rectified: bool = False) -> Camera:
     width, height = int(info.width), int(info.height)
     if width < 1 or height < 1:
         raise CameraError(f"camera_info says {width}x{height} pixels; expected the size of the images")
-    model, distortion = ("pinhole", None) if rectified else _distortion(info)
+    model, distortion = ("pinhole", None)
+    if not rectified:
+        model, distortion = read_lens(info.distortion_model, info.d, "camera_info")
     camera = Camera(torch.from_numpy(K.copy()), (width, height), model, distortion)
     return _bin(_crop(camera, info.roi), int(info.binning_x), int(info.binning_y))
-
-
-def _distortion(info: Any) -> tuple[str, Tensor | None]:
-    d = torch.tensor([float(value) for value in info.d], dtype=torch.float64)
-    name = info.distortion_model
-    if not bool((d != 0).any()):  # drivers without distortion leave model and D empty, or D zero
-        return "pinhole", None
-    if name == "plumb_bob":
-        return name, d
-    if name in ("equidistant", "fisheye"):
-        return "equidistant", d
-    if name == "rational_polynomial":
-        if bool((d[8:] != 0).any()):
-            raise CameraError(
-                f"camera_info has {len(d)} coefficients of rational_polynomial with thin prism or "
-                "tilt, expected the first 8 alone; rectify the images and set the option rectified"
-            )
-        return name, d[:8]
-    raise CameraError(
-        f"camera_info has the distortion model {name!r}, expected plumb_bob, rational_polynomial "
-        "or equidistant; rectify the images and set the option rectified"
-    )
 
 
 def _crop(camera: Camera, roi: Any) -> Camera:
