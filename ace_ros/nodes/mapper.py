@@ -140,7 +140,7 @@ class Mapper(Node):
                 self._failure = f"recording could not begin: {error}"
                 return False, self._failure
             self._failure = ""
-            self._published_keyframes = 0
+            self._views.begin_recording()
             self._message = f"recording into {folder}"
             return True, self._message
 

@@ -37,6 +37,10 @@ class MappingViews:
         header = Header(frame_id=frame, stamp=self._node.get_clock().now().to_msg())
         publish(self._node, self._cloud, cloud_message(header, *decode_cloud(event)))
 
+    def begin_recording(self) -> None:
+        """Take note that keyframes begin anew; those shown stay until there is one."""
+        self._shown_keyframes = 0
+
     def show_keyframes(self, keyframes: Sequence[tuple[int, Tensor]], frame: str) -> None:
         """Publish all keyframes: stamp in nanoseconds and T_odom_camera (4, 4) of each."""
         if len(keyframes) == self._shown_keyframes:
