@@ -9,6 +9,11 @@ ifneq ($(filter-out %/.venv/ros $(abspath $(VENV))/ros,$(subst :, ,$(AMENT_PREFI
 $(error ROS 2 $(ROS_DISTRO) is sourced: build with colcon (docs/install.md), or use a shell without it)
 endif
 
+# An environment whose Python is gone is made anew.
+ifeq ($(wildcard $(BIN)/python),)
+$(shell rm -f $(INSTALLED))
+endif
+
 .PHONY: help setup demo test test-all lint docs clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
@@ -33,7 +38,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 demo: setup
 	@mkdir -p out/demo && rm -f out/demo/report.json
 	@$(BIN)/python -c "import rclpy" || { echo "the demo needs ROS 2, see above"; exit 1; }
-	$(BIN)/ros2 launch ace_ros demo.launch.py output_dir:=$(CURDIR)/out/demo
+	$(BIN)/ros2 launch ace_ros demo.launch.py "output_dir:=$(CURDIR)/out/demo"
 	@$(BIN)/python -m ace_ros.evaluation.demo_report out/demo/report.json
 
 lint: setup

@@ -33,7 +33,8 @@ def activate() -> None:
 def other_ros() -> bool:
     """Tell whether a ROS 2 is sourced that is not one of ours, of this environment or of another."""
     sourced = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    if any(not Path(entry, MARKER).is_file() for entry in sourced):
+    # A folder that is not there is left from a ROS 2 that was removed.
+    if any(os.path.isdir(entry) and not Path(entry, MARKER).is_file() for entry in sourced):
         return True
     return PathFinder.find_spec("rclpy") is not None
 

@@ -9,6 +9,7 @@ cannot have one (it is said in one sentence), 1 where making it failed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -46,7 +47,7 @@ def check_machine() -> None:
         first, last = (".".join(map(str, python)) for python in PYTHONS)
         raise CannotMakeError(
             f"No ROS 2 was installed: its wheels are for Python {first} to {last}, "
-            f"this is {version[0]}.{version[1]}; choose another with: make PYTHON=python{last}"
+            f"this is {version[0]}.{version[1]}; run: make clean, then make setup PYTHON=python{last}"
         )
     missing = [name for name in ("cc", "c++") if shutil.which(name) is None]
     if missing:
@@ -169,13 +170,12 @@ def main() -> int:
     prefix = Path(sys.prefix, "ros")
     part = prefix.with_name("ros.part")
     switch = Path(sysconfig.get_paths()["purelib"])
+    wanted = stamp()
+    if (prefix / MARKER).is_file() and (prefix / MARKER).read_text() == wanted:
+        return 0
     try:
         check_machine()
-        wanted = stamp()
-        if (prefix / MARKER).is_file() and (prefix / MARKER).read_text() == wanted:
-            return 0
-        for folder in (part, prefix):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         make(part, packages_folder(part))
         try_out(packages_folder(part))
@@ -186,6 +186,7 @@ def main() -> int:
         print(f"{error.stdout}{error.stderr}\n{explain(error)}\n{WITHOUT}", file=sys.stderr)
         return 1
     (part / MARKER).write_text(wanted)
+    shutil.rmtree(prefix, ignore_errors=True)  # only now: until here a failure has cost nothing
     part.rename(prefix)
     shutil.copy2(HERE / "ace_ros_prefix.py", switch)
     (switch / "ace_ros_prefix.pth").write_text("import ace_ros_prefix; ace_ros_prefix.activate()\n")
@@ -195,5 +196,15 @@ def main() -> int:
     return 0
 
 
+def alone() -> int:
+    """Run `main` once no other process does in this environment."""
+    with Path(sys.prefix, "ros.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(alone())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -63,17 +63,21 @@ def test_a_prefix_that_does_not_work_is_not_kept(
         make_prefix.run([sys.executable, "-c", "import sys; sys.exit('no library')"])
 
     monkeypatch.setattr(make_prefix, "try_out", fail)
+    (environment / "ros" / "share").mkdir(parents=True)
+    (environment / "ros" / "share" / "of_before").touch()
     assert make_prefix.main() == 1
     assert "no library" in capsys.readouterr().err
-    assert not (environment / "ros").exists()
+    assert list((environment / "ros").glob("**/*")) != [] and not (environment / "ros" / MARKER).exists()
 
 
-def test_without_a_compiler_the_sentence_names_the_package(tmp_path: Path) -> None:
-    program = Path(make_prefix.__file__)
-    command = [sys.executable, str(program)]
-    done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
-    assert done.returncode == 3
-    assert "apt install g++" in done.stderr and "Traceback" not in done.stderr
+def test_without_a_compiler_the_sentence_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert make_prefix.main() == 3
+    assert "apt install g++" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_pythons_headers_the_sentence_names_the_package(

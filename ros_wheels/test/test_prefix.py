@@ -132,6 +132,12 @@ def test_of_two_such_environments_in_one_shell_each_python_uses_its_own(tmp_path
 
 
 @has_prefix
+def test_a_ros_that_was_removed_is_no_sourced_one(tmp_path: Path) -> None:
+    code = "import os, rclpy; print(os.environ['AMENT_PREFIX_PATH'])"
+    assert python(code, AMENT_PREFIX_PATH=str(tmp_path / "removed")) == str(PREFIX)
+
+
+@has_prefix
 def test_a_prefix_that_is_up_to_date_is_left_alone() -> None:
     assert (PREFIX / ace_ros_prefix.MARKER).read_text() == make_prefix.stamp(), "run make setup first"
     before = PREFIX.stat()
