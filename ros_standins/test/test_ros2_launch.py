@@ -12,8 +12,8 @@ from ros2_command import Running, environment, ros2
 
 SLEEPER = """
 import os, sys, time
-print("sleeper", os.getpid(), *sys.argv[1:], flush=True)
 try:
+    print("sleeper", os.getpid(), *sys.argv[1:], flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
