@@ -55,10 +55,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # The floor (pyproject.toml) holds for both steps together.
 COVERED := --cov --cov-report= --cov-fail-under=0
 
-# A robot's clock does not wait for a busy machine: tests of nodes have it for themselves, and are not traced.
+# A robot's clock does not wait for a busy machine: tests of nodes are not traced.
 test: lint
 	$(PYTEST) -m "not slow" $(COVERED) --ignore=test/nodes
-	$(BIN)/python -m pytest -m "not slow" test/nodes
+	$(PYTEST) -m "not slow" test/nodes
 
 test-all: setup
 	$(PYTEST) -m slow $(COVERED) --cov-append --ignore=test/nodes

@@ -77,13 +77,12 @@ def publish(reliability: str, images: int) -> None:
 def count(reliability: str, map_path: str) -> None:
     """Run the localizer until it is interrupted; print when images reached its callback, after how long."""
     import rclpy
-    from rclpy.executors import MultiThreadedExecutor
 
     from ace_ros.compute.process import keep_memory, wait_briefly
     from ace_ros.nodes.conversions import stamp_ns
+    from ace_ros.nodes.executor import NodeExecutor
     from ace_ros.nodes.localizer import Localizer
     from ace_ros.nodes.shutdown import until_shutdown
-    from ace_ros.nodes.start import THREADS
 
     latency_ms: dict[int, float] = {}
 
@@ -99,7 +98,7 @@ def count(reliability: str, map_path: str) -> None:
     rclpy.init(args=["--ros-args", *options])
     with until_shutdown():
         node = CountingLocalizer()
-        executor = MultiThreadedExecutor(num_threads=THREADS)
+        executor = NodeExecutor()
         executor.add_node(node)
         executor.spin()
     print(json.dumps(list(latency_ms.values())))

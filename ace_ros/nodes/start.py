@@ -11,7 +11,6 @@ from typing import Any
 from ace_ros.compute.interrupts import catch_interrupts, interrupted_status
 
 NODES = {"mapper": "Mapper", "localizer": "Localizer", "player": "Player", "simulator": "Simulator"}
-THREADS = 4
 
 
 def main(name: str, arguments: list[str] | None = None) -> int:
@@ -61,9 +60,9 @@ def _demo() -> int:
 
 def _spin(name: str) -> int:
     import rclpy
-    from rclpy.executors import MultiThreadedExecutor
 
     from ace_ros.compute.process import keep_memory, wait_briefly
+    from ace_ros.nodes.executor import NodeExecutor
     from ace_ros.nodes.shutdown import until_shutdown
 
     wait_briefly()
@@ -73,8 +72,7 @@ def _spin(name: str) -> int:
         with until_shutdown():
             node_class: Any = getattr(importlib.import_module(f"ace_ros.nodes.{name}"), NODES[name])
             node = node_class()
-            # Services that wait (train, relocalize) take a thread; tf and images need others.
-            executor = MultiThreadedExecutor(num_threads=THREADS)
+            executor = NodeExecutor()
             executor.add_node(node)
             executor.spin()
     finally:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from journey import Place
 
 # Apart from other tests and robots on this machine; real DDS allows up to 101 on every system.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1, ... of one run
+RUN = os.getppid() + int(WORKER[2:]) if WORKER else os.getpid()
+os.environ["ROS_DOMAIN_ID"] = str(1 + RUN % 100)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
