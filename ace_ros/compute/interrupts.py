@@ -8,8 +8,13 @@ KeyboardInterrupt (in a compiled module mostly an ImportError), so the signal it
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from types import FrameType
+
+AGAIN_S = 0.01
 
 _received: list[int] = []
 
@@ -24,6 +29,7 @@ def catch_interrupts(*numbers: signal.Signals) -> None:
     for number in numbers or (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _unraisable
 
 
 def interrupted_status() -> int:
@@ -34,3 +40,11 @@ def interrupted_status() -> int:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     raise KeyboardInterrupt
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Interrupt again where the first time was lost: Python only prints what a destructor raises."""
+    if _received and unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(AGAIN_S, os.kill, (os.getpid(), _received[0])).start()
+    else:
+        sys.__unraisablehook__(unraisable)

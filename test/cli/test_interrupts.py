@@ -67,3 +67,26 @@ def test_a_node_that_is_interrupted_while_it_imports_ends_quietly(name: str, mod
     pytest.importorskip("rclpy")
     status, said = interrupt([str(ROOT / "scripts" / name)], module, signal.SIGINT)
     assert (status, said) == (130, [])
+
+
+IN_A_DESTRUCTOR = """
+import signal, sys, time
+from ace_ros.compute.interrupts import catch_interrupts, interrupted_status
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+catch_interrupts()
+try:
+    Interrupted()
+    time.sleep(60.0)
+except KeyboardInterrupt:
+    sys.exit(interrupted_status())
+"""
+
+
+def test_an_interrupt_within_a_destructor_is_not_lost() -> None:
+    command = [sys.executable, "-c", LISTEN, "-c", IN_A_DESTRUCTOR]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60.0)
+    assert (run.returncode, run.stderr) == (130, "")
