@@ -14,24 +14,28 @@ ifeq ($(wildcard $(BIN)/python),)
 $(shell rm -f $(INSTALLED))
 endif
 
-.PHONY: help setup demo test test-all lint docs clean
+.PHONY: help setup demo test test-all lint docs lock audit sbom clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
 	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
 	@echo "make docs      the documentation as a site, links checked: site/index.html"
+	@echo "make lock      requirements.lock and ros_wheels/requirements.txt, from what is newest today"
+	@echo "make audit     known vulnerabilities of what is installed, by pip-audit"
+	@echo "make sbom      a bill of materials, CycloneDX: out/sbom.json"
 	@echo "make clean     remove $(VENV), out and site"
 
 # make_prefix.py ends with 3 where this machine can have no ROS 2: it has said so, the rest works.
 setup: $(INSTALLED)
 	@$(BIN)/python ros_wheels/make_prefix.py || [ $$? -eq 3 ]
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt
+# By hash, but for torch: which of its files is right depends on the machine and on pip's index (lock.sh).
+$(INSTALLED): pyproject.toml setup.py constraints.txt requirements.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 	  { echo "Python's venv module is needed: apt install python3-venv, then make setup"; exit 1; }
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt \
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation \
 	  --config-settings editable_mode=compat -e '.[extras,dev]'
 	@touch $@
 
@@ -65,6 +69,24 @@ test-all: setup
 	$(BIN)/python -m pytest -m slow test/nodes
 	$(BIN)/python -m pytest ros_standins/test
 	@$(BIN)/coverage report --skip-covered --sort=cover
+
+# Tools of one command each lie apart: they are no part of what they look at.
+TOOLS := out/tools/bin
+install_tool = @test -x $(TOOLS)/$(1) || \
+  { $(PYTHON) -m venv out/tools && $(TOOLS)/python -m pip install --quiet $(2); }
+
+lock:
+	$(call install_tool,uv,uv)
+	UV=$(TOOLS)/uv bash lock.sh
+
+audit:
+	$(call install_tool,pip-audit,pip-audit)
+	$(TOOLS)/pip-audit --disable-pip --no-deps \
+	  -r requirements.lock -r ros_wheels/requirements.txt -r constraints.txt
+
+sbom: setup
+	$(call install_tool,cyclonedx-py,cyclonedx-bom)
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-file out/sbom.json $(BIN)/python
 
 clean:
 	rm -rf $(VENV) out site

@@ -172,6 +172,41 @@ def test_the_check_sees_absolute_and_relative_imports(
     assert {"ace_ros.mapping.map_scene", "ace_ros.nodes.mapper", "rclpy.node"} <= set(imports(path))
 
 
+# What makes code of data; torch.load does not where it is told that the file holds weights only.
+EXECUTING = {
+    "eval", "exec", "compile", "os.system", "os.popen", "pickle.load", "pickle.loads", "pickle.Unpickler",
+    "yaml.load", "yaml.full_load", "yaml.unsafe_load", "np.load", "numpy.load", "marshal.loads",
+}  # fmt: skip
+SAFE_ONLY_WITH = {"torch.load": "weights_only=True"}
+NEVER_GIVEN = {"shell=True", "allow_pickle=True", "weights_only=False"}
+
+
+def executing_calls(source: str) -> list[str]:
+    """Return the calls in a source by which something that was read could be executed."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name, given = ast.unparse(node.func), {ast.unparse(keyword) for keyword in node.keywords}
+            needed = SAFE_ONLY_WITH.get(name)
+            if name in EXECUTING or given & NEVER_GIVEN or (needed and needed not in given):
+                found.append(ast.unparse(node))
+    return found
+
+
+def test_nothing_that_is_read_is_ever_executed() -> None:
+    root = PACKAGE.parent
+    for path in [*SOURCES, *root.glob("launch/*.py"), *filter(Path.is_file, root.glob("scripts/*"))]:
+        assert executing_calls(path.read_text()) == [], path
+
+
+@pytest.mark.parametrize(
+    "call", ["eval(text)", "torch.load(path)", "np.load(p, allow_pickle=True)", "run(command, shell=True)"]
+)
+def test_the_check_sees_calls_that_execute(call: str) -> None:
+    assert executing_calls(f"def f():\n    return {call}") == [call]
+    assert executing_calls("torch.load(path, weights_only=True); re.compile(text); model.eval()") == []
+
+
 # A program that imports the package keeps its own threads and its own memory allocator.
 SETTINGS = {"limit_threads", "keep_memory", "wait_briefly"}
 ENTRY_POINTS = {"cli", "nodes", "mapping/jobs/ray_workers.py"}

@@ -19,6 +19,8 @@ from ace_ros.errors import MapError
 
 SUFFIX = ".pt"
 MAX_BYTES = 1 << 28  # ten times the size of the published checkpoint
+# In versions before, `weights_only` can be circumvented: CVE-2025-32434, CVE-2026-24747.
+SAFE_TORCH = (2, 10)
 
 
 class AceEncoder(nn.Module):
@@ -64,6 +66,11 @@ class AceEncoder(nn.Module):
 
 def load(path: Path) -> AceEncoder:
     """Read a checkpoint. Raises MapError when it is missing or holds anything but these weights."""
+    if torch.__version__ < SAFE_TORCH:
+        raise MapError(
+            f"{path}: is a pickle, which torch {torch.__version__} cannot read without the risk of running "
+            f"what is hidden in it; expected torch {'.'.join(map(str, SAFE_TORCH))} or newer"
+        )
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

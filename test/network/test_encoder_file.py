@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -8,19 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.torch_version import TorchVersion
 
 from ace_ros.errors import MapError
 from ace_ros.files.tensor_file import read_header
-from ace_ros.network.ace_checkpoint import AceEncoder
+from ace_ros.network.ace_checkpoint import SAFE_TORCH, AceEncoder
 from ace_ros.network.encoder import Encoder, EncoderShape
 from ace_ros.network.encoder_file import (
     FORMAT,
     FORMAT_VERSION,
+    WEIGHTS_DIR,
     content_hash,
     load_encoder,
     save_encoder,
     shipped_encoders,
 )
+
+reads_pickles = pytest.mark.skipif(torch.__version__ < SAFE_TORCH, reason="this torch reads no pickles")
 
 SMALL = EncoderShape(stem=(4, 8, 16), inner=8, context=(16,), blocks=1)
 
@@ -105,7 +110,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
     with pytest.raises(MapError, match="not an ace_ros encoder"):
         load_encoder(path)
     torch.save({"conv1.weight": Bomb()}, tmp_path / "bomb.pt")
-    with pytest.raises(MapError, match="not a checkpoint of tensors alone"):
+    with pytest.raises(MapError, match="not a checkpoint of tensors alone|is a pickle"):
         load_encoder(tmp_path / "bomb.pt")
     assert not (tmp_path / "executed").exists()
 
@@ -125,6 +130,20 @@ def test_every_shipped_encoder_is_what_its_name_says(name: str) -> None:
     assert features.shape == (1, loaded.card.channels, 8, 10)
 
 
+def test_every_shipped_encoder_has_the_hash_that_is_published() -> None:
+    lines = (WEIGHTS_DIR / "SHA256SUMS").read_text().splitlines()
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in WEIGHTS_DIR.glob("*.safetensors")}
+    assert found and found == {name: digest for digest, name in map(str.split, lines)}
+
+
+def test_a_torch_that_can_be_tricked_reads_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(AceEncoder().state_dict(), tmp_path / "ace.pt")
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.9.1+cu130"))
+    with pytest.raises(MapError, match=r"ace\.pt: .* expected torch 2\.10 or newer"):
+        load_encoder(tmp_path / "ace.pt")
+
+
+@reads_pickles
 def test_a_checkpoint_of_ace_is_an_encoder(tmp_path: Path) -> None:
     torch.manual_seed(0)
     published = AceEncoder().eval()
@@ -139,6 +158,7 @@ def test_a_checkpoint_of_ace_is_an_encoder(tmp_path: Path) -> None:
     assert load_encoder(tmp_path / "ace.pt").content_hash == loaded.content_hash
 
 
+@reads_pickles
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -155,6 +175,7 @@ def test_another_checkpoint_is_not_taken_for_ace(
         load_encoder(tmp_path / "other.pt")
 
 
+@reads_pickles
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a checkpoint", b"\x80\x02garbage"])
 def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.pt").write_bytes(content)
