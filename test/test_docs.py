@@ -138,6 +138,11 @@ def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
             assert anchor in anchors(PAGES[name]), f"{page}: {target}#{anchor}"
 
 
+def test_the_security_policy_leads_to_the_threat_model() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "SECURITY.md").read_text())
+    assert "docs/security.md" in links and all((ROOT / link).is_file() for link in links)
+
+
 def anchors(text: str) -> set[str]:
     """Return the anchors of a page's headings, as the site makes them."""
     found = set()
