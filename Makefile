@@ -81,8 +81,8 @@ lock:
 
 audit:
 	$(call install_tool,pip-audit,pip-audit)
-	$(TOOLS)/pip-audit --disable-pip --no-deps \
-	  -r requirements.lock -r ros_wheels/requirements.txt -r constraints.txt
+	$(TOOLS)/pip-audit --strict --disable-pip -r requirements.lock -r ros_wheels/requirements.txt
+	$(TOOLS)/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 sbom: setup
 	$(call install_tool,cyclonedx-py,cyclonedx-bom)

@@ -180,6 +180,30 @@ def test_a_cluster_that_is_not_there_is_named(scene: Scene, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+STRANGER = """
+import sys, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+print(ray.get(ray.remote(lambda: "obeyed").remote()))
+"""
+
+
+@pytest.mark.slow  # Ray tries for half a minute before it gives up
+def test_a_ray_of_this_machine_obeys_nobody_without_its_token(scene: Scene, tmp_path: Path) -> None:
+    answers: list[subprocess.CompletedProcess[str]] = []
+
+    def on_progress(number: int, progress: Progress) -> None:
+        if not answers:
+            import ray
+
+            environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": 64 * "0"}
+            command = [sys.executable, "-c", STRANGER, ray.get_runtime_context().gcs_address]
+            answers.append(subprocess.run(command, env=environment, capture_output=True, text=True))
+
+    assert train_on_ray([job_of(scene, tmp_path / "m")], RayCluster(LOCAL, CPU, 1), on_progress) == {}
+    (answer,) = answers
+    assert answer.returncode == 1 and "obeyed" not in answer.stdout and "Authentication" in answer.stderr
+
+
 def test_an_interrupted_command_ends_its_processes_and_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
     arguments = ["map", scene.folder, "-o", tmp_path / "m", "--chunks", "2", "--ray-address", LOCAL]
     arguments += ["--device", "cpu", "--threads", "1", "--progress-json", "--verbose"]
