@@ -4,7 +4,7 @@
 Every chunk is a task. Ray gives it its cores and GPU, and starts it again when its worker dies. On a
 cluster the scene folder must lie at the same path on all machines; maps come back through Ray. A cluster
 runs whatever its users send: this is for machines that trust each other. A Ray of this machine's own
-listens on the network, too, so it asks for a token.
+listens on the network, too, but from 2.59 on it asks for a token.
 """
 
 from __future__ import annotations
@@ -113,7 +113,6 @@ def _connected(address: str) -> Iterator[Any]:
     if address == LOCAL:
         own = {"num_cpus": usable_cores(), "num_gpus": torch.cuda.device_count()}
         own["include_dashboard"] = False
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray makes one; from 2.59 on it does so unasked
     try:
         with _own_sigterm():
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)
