@@ -88,7 +88,7 @@ def make(prefix: Path, packages: Path) -> None:
         shutil.rmtree(work)
         library = packages / package / f"{package}_s__rosidl_typesupport_c.so"
         set_run_path_of(library, prefix)
-    install(prefix, "--editable", str(STANDINS))
+    install(prefix, "--no-build-isolation", "--editable", str(STANDINS))  # with the setuptools of the lock
     add_packages(prefix)
 
 

@@ -119,15 +119,16 @@ def test_the_oldest_versions_are_those_that_are_allowed() -> None:
 
 
 def test_what_is_installed_by_pip_is_pinned_by_hash() -> None:
+    pinned = re.compile(r"[\w.-]+==\S+( ;.*)? \\\n    --hash=sha256:\w{64}")
     for name in ("requirements.lock", "ros_wheels/requirements.txt"):
         pins = re.split(r"^(?=\w)", (ROOT / name).read_text(), flags=re.MULTILINE)[1:]
-        assert pins and all(re.match(r"[\w.-]+==\S+( ;.*)? \\\n    --hash=sha256:\w{64}", pin) for pin in pins), name
+        assert pins and all(map(pinned.match, pins)), name
     locked = dict(line.split(" ")[0].split("==") for line in lines_of("requirements.lock") if "==" in line)
     wanted = [*requirements("dependencies"), *requirements("extras"), *requirements("dev")]
     missing = {re.split(r"[<>=~]", requirement)[0] for requirement in wanted} - set(locked)
     assert missing == {"torch"}, "run make lock"
-    constraints = dict(line.split("==") for line in lines_of("constraints.txt"))
-    assert constraints["torch"] and all(locked.get(n, v) == v for n, v in constraints.items()), "run make lock"
+    tested = dict(line.split("==") for line in lines_of("constraints.txt"))
+    assert tested["torch"] and all(locked.get(n, v) == v for n, v in tested.items()), "run make lock"
 
 
 def lines_of(name: str) -> list[str]:

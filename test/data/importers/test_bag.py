@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("rosbags", reason="reading bags needs rosbags")
 
 from bags import IMAGE_NS, START_NS, T_BASE_CAMERA, Drive, true_pose
+from rosbags.rosbag2 import StoragePlugin, Writer
 from small_scenes import MATRIX, picture
 
 from ace_ros.data.depth_image import read_depth
@@ -200,3 +201,29 @@ def test_depth_that_is_not_registered_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="no topic /depth for depth"):
         import_bag(bag, tmp_path / "scene", BagConfig(depth_topic="/depth"))
     assert not (tmp_path / "scene").exists()
+
+
+CODE = "__import__('pathlib').Path({path!r}).touch()"
+
+
+@pytest.mark.parametrize(
+    ("msgtype", "definition"),
+    [
+        ('a/msg/B"""\n    {code}\n    """', "int32 a"),
+        ("a/msg/B:\n    {code}\nclass C", "int32 a"),
+        ("a/msg/B", "int32 a = {code}"),
+        ("a/msg/B", "int32 a\n{code} b"),
+        ("a/msg/B", 'string A="\' + {code} + \'"'),
+    ],
+)
+def test_what_a_bag_says_of_its_messages_is_never_executed(
+    tmp_path: Path, msgtype: str, definition: str
+) -> None:
+    executed = tmp_path / "executed"
+    code = CODE.format(path=str(executed))
+    msgtype, definition = msgtype.format(code=code), definition.format(code=code)
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        bag.add_connection("/a", msgtype, msgdef=definition, rihs01="RIHS01")
+    with pytest.raises(SceneError, match="not a readable bag"):
+        import_bag(tmp_path / "bag", tmp_path / "scene", BagConfig())
+    assert not executed.exists()
