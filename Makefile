@@ -30,13 +30,16 @@ help:
 setup: $(INSTALLED)
 	@$(BIN)/python ros_wheels/make_prefix.py || [ $$? -eq 3 ]
 
+# Without the warning of each time that the mode compat is transitional.
+INSTALL_EDITABLE := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt \
+  --no-build-isolation --config-settings editable_mode=compat -e
+
 # By hash, but for torch: which of its files is right depends on the machine and on pip's index (lock.sh).
 $(INSTALLED): pyproject.toml setup.py constraints.txt requirements.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 	  { echo "Python's venv module is needed: apt install python3-venv, then make setup"; exit 1; }
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation \
-	  --config-settings editable_mode=compat -e '.[extras,dev]'
+	$(INSTALL_EDITABLE) '.[extras,dev]'
 	@touch $@
 
 demo: setup
@@ -50,8 +53,7 @@ lint: setup
 	$(BIN)/mypy
 
 docs: $(INSTALLED)
-	@$(BIN)/python -c "import material" 2>/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt \
-	  --config-settings editable_mode=compat -e '.[docs]'
+	@$(BIN)/python -c "import material" 2>/dev/null || $(INSTALL_EDITABLE) '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Two processes with a thread each: the tests of a file stay together and share its nodes.
