@@ -20,7 +20,7 @@ from ace_ros.errors import MapError
 SUFFIX = ".pt"
 MAX_BYTES = 1 << 28  # ten times the size of the published checkpoint
 # In versions before, `weights_only` can be circumvented: CVE-2025-32434, CVE-2026-24747.
-SAFE_TORCH = (2, 10)
+SAFE_TORCH = "2.10"
 
 
 class AceEncoder(nn.Module):
@@ -66,10 +66,10 @@ class AceEncoder(nn.Module):
 
 def load(path: Path) -> AceEncoder:
     """Read a checkpoint. Raises MapError when it is missing or holds anything but these weights."""
-    if torch.__version__ < SAFE_TORCH:
+    if torch.__version__ < SAFE_TORCH:  # these compare as versions, not as text
         raise MapError(
             f"{path}: is a pickle, which torch {torch.__version__} cannot read without the risk of running "
-            f"what is hidden in it; expected torch {'.'.join(map(str, SAFE_TORCH))} or newer"
+            f"what is hidden in it; expected torch {SAFE_TORCH} or newer"
         )
     try:
         size = path.stat().st_size
