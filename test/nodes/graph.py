@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_stamp, fill_transform
 from ace_ros.nodes.images import compressed_message, image_message
+from support import wait_for
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LATCHED = QoSProfile(
@@ -40,17 +40,6 @@ T_BASE_CAMERA = from_rotation_translation(
     torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64),
     torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64),
 )
-
-
-def wait_for(what: str, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """Return the first true value of a condition; fail saying what was missing."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {timeout:.0f} s: {what}")
 
 
 class NodeProcess:
@@ -151,7 +140,9 @@ def base_at(x: float, yaw: float = 0.0) -> torch.Tensor:
 class Robot:
     """Publishes what a robot with a camera publishes. Its clock `stamp` only goes on by `tick`.
 
-    It publishes to those who listen: what is sent before they are connected would not arrive.
+    It publishes to those who listen: what is sent before they are connected would not arrive. They may
+    know less of it than it knows of them: what is best effort counts on once they have answered a call of a
+    client that is younger than the robot.
     """
 
     def __init__(self, graph: Graph, camera: Camera | None = None) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,11 +41,11 @@ def robot(graph: Graph) -> Robot:
 
 @pytest.fixture(autouse=True)
 def recording(graph: Graph, statuses: list[Any], robot: Robot) -> Iterator[None]:
-    robot.tick()
-    robot.publish_info()
     before = len(statuses)
     assert graph.call(SetBool, "/ace/record", data=True).success
     wait_for("recording", lambda: len(statuses) > before)
+    robot.tick()
+    robot.publish_info()
     yield
     graph.call(SetBool, "/ace/record", data=False)
 
@@ -60,7 +59,6 @@ def drive(robot: Robot, count: int, start: float = 0.0, frame: str = "odom", **c
         robot.publish_image(texture(i), compressed=True, **changes)
         robot.tick(0.05)
         robot.publish_odometry(base_at(start + 0.3 * i + 0.2), frame)
-        time.sleep(0.05)
 
 
 def test_keyframes_have_the_poses_of_the_topic(statuses: list[Any], robot: Robot) -> None:
