@@ -19,6 +19,8 @@ import rclpy
 import torch
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import ListParameters
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -119,6 +121,10 @@ class Graph:
         wait_for(f"an answer of {name}", future.done, timeout)
         return future.result()
 
+    def settle(self, node: str) -> None:
+        """Wait until a node, such as /ace/mapper, has taken what was published: topics go before services."""
+        self.call(ListParameters, f"{node}/list_parameters")
+
 
 def texture(seed: int, size: tuple[int, int] = (320, 240)) -> np.ndarray:
     """Return a sharp BGR picture (H, W, 3) of nothing in particular."""
@@ -140,13 +146,11 @@ def base_at(x: float, yaw: float = 0.0) -> torch.Tensor:
 class Robot:
     """Publishes what a robot with a camera publishes. Its clock `stamp` only goes on by `tick`.
 
-    It publishes to those who listen: what is sent before they are connected would not arrive. They may
-    know less of it than it knows of them: what is best effort counts on once they have answered a call of a
-    client that is younger than the robot.
+    It publishes to those who listen: what is sent before they are connected would not arrive.
     """
 
     def __init__(self, graph: Graph, camera: Camera | None = None) -> None:
-        node = self._node = graph.node
+        self._graph, node = graph, graph.node
         self.camera = camera or test_camera()
         self.stamp = time.time_ns()
         self.image = node.create_publisher(Image, "/ace/image", 10)
@@ -155,8 +159,8 @@ class Robot:
         self.odometry = node.create_publisher(Odometry, "/ace/odom", 10)
         self.tf = node.create_publisher(TFMessage, "/tf", 100)
         self._static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
-        mount = self._transform("base_link", "camera", T_BASE_CAMERA)
-        self._static.publish(TFMessage(transforms=[mount]))
+        self._mount = TFMessage(transforms=[self._transform("base_link", "camera", T_BASE_CAMERA)])
+        self._static.publish(self._mount)
 
     def tick(self, seconds: float = 0.1) -> None:
         self.stamp += int(seconds * 1e9)
@@ -165,7 +169,7 @@ class Robot:
         """Publish once every subscriber in the graph is connected, one `reliably` where that matters."""
 
         def connected() -> bool:
-            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
             kinds = {one.qos_profile.reliability for one in known}
             heard = ReliabilityPolicy.RELIABLE in kinds if reliably else bool(kinds)
             return heard and publisher.get_subscription_count() >= len(known)
@@ -174,7 +178,7 @@ class Robot:
         try:
             wait_for(what, connected, START_TIMEOUT_S)
         except AssertionError as error:
-            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
             count = publisher.get_subscription_count()
             raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
         publisher.publish(message)
@@ -203,6 +207,17 @@ class Robot:
         for name, value in changes.items():
             setattr(message, name, value)
         self.send(self.info, message)
+
+    def introduce(self, node: str, **changes: Any) -> None:
+        """Publish camera_info, and wait until a node has taken it: an image would not wait for it.
+
+        It is best effort, and lost until the node knows the robot, too. Publishers become known in the order
+        in which they were made, and the last one is heard reliably.
+        """
+        self.send(self._static, self._mount)
+        assert self._static.wait_for_all_acked(Duration(seconds=START_TIMEOUT_S))
+        self.publish_info(**changes)
+        self._graph.settle(node)
 
     def publish_image(self, pixels: np.ndarray, compressed: bool = False, **changes: Any) -> None:
         header = Header(frame_id="camera")

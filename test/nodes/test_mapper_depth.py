@@ -38,9 +38,9 @@ class DepthRobot(Robot):
     """A robot whose depth camera and LiDAR have stamps of their own."""
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
         self.depth = graph.node.create_publisher(Image, "/ace/depth", 10)
         self.points = graph.node.create_publisher(PointCloud2, "/ace/lidar/points", 10)
+        super().__init__(graph)  # which makes the last publisher
 
     def mount_lidar(self) -> None:
         self._static.publish(TFMessage(transforms=[self._transform("base_link", "lidar", T_BASE_LIDAR)]))
@@ -69,7 +69,7 @@ class Recorder:
         wait_for("the mapper's first status", lambda: self.statuses, 60.0)
         assert graph.call(SetBool, "/ace/record", data=True).success
         robot.tick()
-        robot.publish_info()
+        robot.introduce("/ace/mapper")
         robot.publish_tf(base_at(0.0))
 
     def end(self, images: int) -> tuple[tuple[Frame, ...], Any, str]:
@@ -91,10 +91,14 @@ def depth_of(i: int) -> np.ndarray:
     return (1000 * (i + 1) + np.arange(120 * 160, dtype=np.uint16) % 500).reshape(120, 160).astype(np.uint16)
 
 
+@pytest.fixture(scope="module")
+def robot(graph: Graph) -> DepthRobot:
+    return DepthRobot(graph)
+
+
 def test_keyframes_have_the_depth_image_nearest_in_time(
-    graph: Graph, start_node: Any, tmp_path: Path
+    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
 ) -> None:
-    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, depth_topic="depth")
 
     def look(i: int) -> None:
@@ -124,9 +128,10 @@ def test_keyframes_have_the_depth_image_nearest_in_time(
     assert "2 without depth: depth on /ace/depth is in frame 'depth_camera', the image in 'camera'" in answer
 
 
-def test_keyframes_have_the_points_of_a_lidar(graph: Graph, start_node: Any, tmp_path: Path) -> None:
+def test_keyframes_have_the_points_of_a_lidar(
+    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
+) -> None:
     """A wall at x = 4 m in odom, measured by a moving LiDAR at another time than the image's."""
-    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, points_topic="lidar/points")
     robot.mount_lidar()
     y, z = np.meshgrid(np.linspace(-1.5, 1.5, 40), np.linspace(-0.5, 1.5, 30))

@@ -45,7 +45,7 @@ def recording(graph: Graph, statuses: list[Any], robot: Robot) -> Iterator[None]
     assert graph.call(SetBool, "/ace/record", data=True).success
     wait_for("recording", lambda: len(statuses) > before)
     robot.tick()
-    robot.publish_info()
+    robot.introduce("/ace/mapper")
     yield
     graph.call(SetBool, "/ace/record", data=False)
 
@@ -76,6 +76,7 @@ def test_damaged_compressed_images_are_dropped(statuses: list[Any], robot: Robot
 
 def test_odometry_in_another_frame_is_refused_and_named(statuses: list[Any], robot: Robot) -> None:
     drive(robot, 2)
+    wait_for("2 keyframes", lambda: statuses[-1].keyframes == 2)
     drive(robot, 2, start=5.0, frame="odom_combined")
     wait_for("the dropped images", lambda: statuses[-1].dropped_unsynchronised >= 2)
     assert "arrives in frame 'odom_combined', expected 'odom'" in statuses[-1].last_drop

@@ -72,7 +72,7 @@ def recording(mapper: Mapper, robot: Robot) -> Iterator[Mapper]:
     response = mapper.record(True)
     assert response.success, response.message
     robot.tick()
-    robot.publish_info()
+    robot.introduce("/ace/mapper")
     robot.publish_tf(base_at(0.0))
     yield mapper
     mapper.record(False)
@@ -82,25 +82,6 @@ def drive(robot: Robot, count: int, start: float = 0.0, step: float = 0.3) -> No
     """Drive forward with sharp images."""
     for i in range(count):
         robot.look(texture(i), base_at(start + i * step) @ T_BASE_CAMERA)
-
-
-def show_until(mapper: Mapper, robot: Robot, sentence: str, pixels: np.ndarray, **info: Any) -> Any:
-    """Publish images with a camera_info until one is dropped with a sentence; return the status then.
-
-    Topics have no order among each other: the first may arrive before its camera_info.
-    """
-
-    def show() -> bool:
-        seen = mapper.status.images
-        robot.tick()
-        robot.publish_info(**info)
-        robot.publish_tf(base_at(3.0))
-        robot.publish_image(pixels)
-        wait_for("the image", lambda: mapper.status.images > seen)
-        return sentence in mapper.status.last_drop
-
-    wait_for(sentence, show)
-    return mapper.status
 
 
 def finish(mapper: Mapper, images: int) -> Any:
@@ -176,14 +157,22 @@ def test_images_of_another_size_than_the_first_are_dropped(recording: Mapper, ro
     robot.look(texture(0, (160, 120)), base_at(2.0) @ T_BASE_CAMERA)
     wait_for("the small image", lambda: recording.status.dropped_camera == 1)
     assert "160x120, its camera_info says 320x240" in recording.status.last_drop
-    sentence = "160x120, the first keyframe 320x240"
-    status = show_until(recording, robot, sentence, texture(0, (160, 120)), width=160, height=120)
-    assert (status.keyframes, status.dropped_camera) == (2, status.images - 2)
+    robot.tick()
+    robot.introduce("/ace/mapper", width=160, height=120)
+    robot.publish_tf(base_at(3.0))
+    robot.publish_image(texture(0, (160, 120)))
+    status = finish(recording, 4)
+    assert (status.keyframes, status.dropped_camera) == (2, 2)
+    assert "160x120, the first keyframe 320x240" in status.last_drop
 
 
 def test_an_all_zero_camera_info_drops_images(recording: Mapper, robot: Robot) -> None:
-    status = show_until(recording, robot, "all-zero K", texture(0), k=[0.0] * 9)
-    assert status.dropped_camera >= 1
+    robot.tick()
+    robot.introduce("/ace/mapper", k=[0.0] * 9)
+    robot.publish_tf(base_at(0.0))
+    robot.publish_image(texture(0))
+    status = finish(recording, 1)
+    assert status.dropped_camera == 1 and "all-zero K" in status.last_drop
 
 
 def test_odometry_that_stops_drops_images_and_the_rest_goes_on(recording: Mapper, robot: Robot) -> None:
