@@ -166,7 +166,11 @@ class Robot:
         self.stamp += int(seconds * 1e9)
 
     def send(self, publisher: Any, message: Any, reliably: bool = False) -> None:
-        """Publish once every subscriber in the graph is connected, one `reliably` where that matters."""
+        """Publish once every subscriber in the graph is connected.
+
+        With `reliably` one has to be reliable, and all of those have it at the end: a robot that is faster
+        than its nodes fills the memory that they share, and then messages are lost.
+        """
 
         def connected() -> bool:
             known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
@@ -182,6 +186,8 @@ class Robot:
             count = publisher.get_subscription_count()
             raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
         publisher.publish(message)
+        if reliably:
+            assert publisher.wait_for_all_acked(Duration(seconds=START_TIMEOUT_S))
 
     def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)
@@ -214,8 +220,7 @@ class Robot:
         It is best effort, and lost until the node knows the robot, too. Publishers become known in the order
         in which they were made, and the last one is heard reliably.
         """
-        self.send(self._static, self._mount)
-        assert self._static.wait_for_all_acked(Duration(seconds=START_TIMEOUT_S))
+        self.send(self._static, self._mount, reliably=True)
         self.publish_info(**changes)
         self._graph.settle(node)
 

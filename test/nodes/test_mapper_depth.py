@@ -52,11 +52,13 @@ class DepthRobot(Robot):
         fill_stamp(message.header.stamp, self.stamp + int(after_s * 1e9))
         message.header.frame_id = frame
         self.send(self.depth, message)
+        self._graph.settle("/ace/mapper")
 
     def publish_points(self, points: np.ndarray, after_s: float = 0.0) -> None:
         header = Header(frame_id="lidar")
         fill_stamp(header.stamp, self.stamp + int(after_s * 1e9))
         self.send(self.points, cloud_message(header, points, np.zeros(len(points), np.uint8)))
+        self._graph.settle("/ace/mapper")
 
 
 class Recorder:

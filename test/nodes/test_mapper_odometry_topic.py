@@ -27,7 +27,7 @@ def statuses(graph: Graph, start_node: Any, tmp_path_factory: pytest.TempPathFac
         data_dir=tmp_path_factory.mktemp("odometry"),
         pose_source="topic",
         image_transport="compressed",
-        pose_timeout_s=0.3,
+        pose_timeout_s=1.0,
     )
     statuses = graph.collect(MappingStatus, "/ace/mapping_status")
     wait_for("the mapper's first status", lambda: statuses, 60.0)

@@ -63,7 +63,7 @@ def robot(graph: Graph) -> Robot:
 @pytest.fixture(scope="module")
 def mapper(graph: Graph, start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> Mapper:
     data_dir = tmp_path_factory.mktemp("mapper")
-    return Mapper(graph, start_node("mapper", data_dir=data_dir, pose_timeout_s=0.3), data_dir)
+    return Mapper(graph, start_node("mapper", data_dir=data_dir, pose_timeout_s=1.0), data_dir)
 
 
 @pytest.fixture
