@@ -3,7 +3,6 @@
 
     python bench/pose_solver.py                          generated correspondences, all solvers
     python bench/pose_solver.py --maps MAPS SCENE...      correspondences of maps, MAPS/<scene>.safetensors
-    python bench/pose_solver.py --triples 10000000        the minimal solver alone
 
 The solvers take turns on every image, so that the load of the machine meets all alike. A pose
 counts as found when it passes the same guards (enough inliers, spread over the image), whoever
@@ -14,21 +13,19 @@ one line of JSON. Solvers that are not installed are left out.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
-import numpy as np
 import torch
+from solvers import CONFIG, Image, Solver, installed_solvers
 from torch import Tensor
 
-from ace_ros.config import RansacConfig
 from ace_ros.data.image_file import read_grey
 from ace_ros.data.scene import load_scene
 from ace_ros.geometry.camera import Camera
@@ -39,131 +36,13 @@ from ace_ros.maps.scene_map import SceneMap
 from ace_ros.network.input import network_size
 from ace_ros.pnp import Reason, solve_pose
 from ace_ros.pnp.accept import refusal
-from ace_ros.pnp.p3p import p3p
 
-CONFIG = RansacConfig()
 RATIOS = (0.8, 0.5, 0.3, 0.15, 0.08)
 SIZE = (640, 480)
 LIMIT_M, LIMIT_DEG = 0.05, 2.0
 WRONG_M, WRONG_DEG = 0.5, 10.0
 NEES_95 = 12.6  # 95 % of honest ones of six numbers are below
 SECOND_POSE = 0.6  # structured outliers: points of a second pose, in relation to the inliers
-
-
-class Image(NamedTuple):
-    """Pixels (N, 2) of a pinhole camera, points (N, 3) and the true T_map_camera (4, 4), float64."""
-
-    pixels: Tensor
-    points: Tensor
-    camera: Camera
-    T_map_camera: Tensor
-
-
-Solver = Callable[[Image], "Tensor | None"]
-
-
-# The solvers. Each returns T_map_camera (4, 4), or None.
-
-
-def ours(image: Image) -> Tensor | None:
-    """Solve with ace_ros."""
-    found = solve_pose(image.pixels[None], image.points[None], image.camera, CONFIG)
-    return found.T_map_camera[0] if bool(found.ok[0]) else None
-
-
-def poselib_with(**ransac: float) -> Solver:
-    """Return PoseLib with options of its RANSAC."""
-    poselib = importlib.import_module("poselib")
-
-    def solve(image: Image) -> Tensor | None:
-        K = image.camera.matrix.numpy()
-        camera = {
-            "model": "PINHOLE", "width": image.camera.size[0], "height": image.camera.size[1],
-            "params": [K[0, 0], K[1, 1], K[0, 2], K[1, 2]],
-        }  # fmt: skip
-        options = {"max_reproj_error": CONFIG.inlier_px, **ransac}
-        pose, _ = poselib.estimate_absolute_pose(image.pixels.numpy(), image.points.numpy(), camera, options)
-        return _from_camera_map(np.asarray(pose.Rt))
-
-    return solve
-
-
-def opencv_p3p(image: Image) -> Tensor | None:
-    """Solve with OpenCV's RANSAC on P3P, 1000 rounds."""
-    found, turn, shift, _ = cv2.solvePnPRansac(
-        image.points.numpy(), image.pixels.numpy(), image.camera.matrix.numpy(), None,
-        iterationsCount=1000, reprojectionError=CONFIG.inlier_px, flags=cv2.SOLVEPNP_P3P,
-    )  # fmt: skip
-    return _from_camera_map(np.hstack([cv2.Rodrigues(turn)[0], shift])) if found else None
-
-
-def opencv_magsac(image: Image) -> Tensor | None:
-    """Solve with OpenCV's USAC: MAGSAC scores, local optimisation, 10,000 rounds."""
-    options = cv2.UsacParams()
-    options.score = cv2.SCORE_METHOD_MAGSAC
-    options.loMethod = cv2.LOCAL_OPTIM_INNER_AND_ITER_LO
-    options.maxIterations, options.confidence, options.threshold = 10_000, 0.9999, CONFIG.inlier_px
-    found, _, turn, shift, _ = cv2.solvePnPRansac(
-        image.points.numpy(), image.pixels.numpy(), image.camera.matrix.numpy(), None, params=options
-    )
-    return _from_camera_map(np.hstack([cv2.Rodrigues(turn)[0], shift])) if found else None
-
-
-def pycolmap_default() -> Solver:
-    """Return pycolmap's estimation and refinement."""
-    pycolmap = importlib.import_module("pycolmap")
-    options = pycolmap.AbsolutePoseEstimationOptions()
-    options.ransac.max_error, options.ransac.min_inlier_ratio = CONFIG.inlier_px, CONFIG.min_inlier_share
-
-    def solve(image: Image) -> Tensor | None:
-        K = image.camera.matrix.numpy()
-        camera = pycolmap.Camera(
-            model="PINHOLE", width=image.camera.size[0], height=image.camera.size[1],
-            params=[K[0, 0], K[1, 1], K[0, 2], K[1, 2]],
-        )  # fmt: skip
-        # Its pixels count from the image's corner.
-        found = pycolmap.estimate_and_refine_absolute_pose(
-            image.pixels.numpy() + 0.5, image.points.numpy(), _shifted(pycolmap, camera), options
-        )
-        return _from_camera_map(found["cam_from_world"].matrix()) if found else None
-
-    return solve
-
-
-def _shifted(pycolmap: Any, camera: Any) -> Any:
-    fx, fy, cx, cy = camera.params
-    return pycolmap.Camera(
-        model="PINHOLE", width=camera.width, height=camera.height, params=[fx, fy, cx + 0.5, cy + 0.5]
-    )
-
-
-def _from_camera_map(Rt: np.ndarray) -> Tensor | None:
-    if not np.isfinite(Rt).all():
-        return None
-    T = torch.eye(4, dtype=torch.float64)
-    T[:3] = torch.from_numpy(np.ascontiguousarray(Rt, dtype=np.float64))
-    return inverse(T)
-
-
-def installed_solvers(only: list[str]) -> dict[str, Solver]:
-    """Return the solvers that can be imported; of those named, if any are."""
-    makers: dict[str, Callable[[], Solver]] = {
-        "ace_ros": lambda: ours,
-        "PoseLib, default": poselib_with,
-        "PoseLib, tuned": lambda: poselib_with(min_iterations=100, success_prob=0.99),
-        "OpenCV P3P": lambda: opencv_p3p,
-        "OpenCV USAC_MAGSAC": lambda: opencv_magsac,
-        "pycolmap": pycolmap_default,
-    }
-    solvers = {}
-    for name, make in makers.items():
-        if only and name not in only:
-            continue
-        try:
-            solvers[name] = make()
-        except ImportError as missing:
-            print(f"left out: {name} ({missing})")
-    return solvers
 
 
 # Where correspondences come from.
@@ -323,40 +202,6 @@ def nees(images: list[Image]) -> list[float]:
     return values
 
 
-def bench_triples(count: int, chunk: int = 100_000) -> dict[str, Any]:
-    """Count found, missed and false solutions of random triples, as solvers are usually compared."""
-    totals = {"triples": 0, "found": 0, "missed": 0, "false": 0, "solutions": 0, "ns_per_triple": 0.0}
-    spent = 0.0
-    for seed in range(-(-count // chunk)):
-        g = torch.Generator().manual_seed(seed)
-        rays = torch.cat([2 * torch.rand(3, 2, chunk, generator=g, dtype=torch.float64) - 1,
-                          torch.ones(3, 1, chunk, dtype=torch.float64)], 1)  # fmt: skip
-        places = rays * (0.1 + 9.9 * torch.rand(3, 1, chunk, generator=g, dtype=torch.float64))
-        Q, _ = torch.linalg.qr(torch.randn(chunk, 3, 3, generator=g, dtype=torch.float64))
-        R = (Q * torch.linalg.det(Q)[:, None, None]).permute(1, 2, 0)
-        t = torch.randn(3, chunk, generator=g, dtype=torch.float64)
-        points = torch.einsum("jim,kjm->kim", R, places - t)
-        start = time.perf_counter()
-        R_found, t_found, valid = p3p(rays, points)
-        spent += time.perf_counter() - start
-        off = (R_found - R[:, :, None]).abs().amax((0, 1)) + (t_found - t[:, None]).abs().amax(0)
-        found = (torch.nan_to_num(off, nan=torch.inf) < 1e-6).any(0)
-        seen = torch.einsum("ijsm,kjm->kism", R_found, points) + t_found
-        again = seen[:, :2] / seen[:, 2:] - rays[:, :2, None]
-        skewed = (torch.einsum("jism,jksm->iksm", R_found, R_found)
-                  - torch.eye(3, dtype=torch.float64)[..., None, None]).abs().amax((0, 1))  # fmt: skip
-        false = valid & ((again.abs().amax((0, 1)) > 1e-6) | (skewed > 1e-6))
-        totals["triples"] += chunk
-        totals["found"] += int(found.sum())
-        totals["missed"] += int((~found).sum())
-        totals["false"] += int(false.sum())
-        totals["solutions"] += int(valid.sum())
-    totals["ns_per_triple"] = round(1e9 * spent / totals["triples"])
-    print("| " + " | ".join(totals) + " |\n|" + " --- |" * len(totals))
-    print("| " + " | ".join(str(v) for v in totals.values()) + " |")
-    return totals
-
-
 def main() -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(
@@ -366,9 +211,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="processor threads for torch and OpenCV")
     parser.add_argument("--only", action="append", default=[], metavar="SOLVER", help="leave out the others")
     parser.add_argument("--maps", type=Path, help="folder of maps")
-    parser.add_argument(
-        "--triples", type=int, default=0, help="measure the minimal solver on so many triples"
-    )
     parser.add_argument("scenes", type=Path, nargs="*", help="scene folders, with --maps")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -377,9 +219,7 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "threads": options.threads,
     }
-    if options.triples:
-        report["triples"] = bench_triples(options.triples)
-    elif options.maps:
+    if options.maps:
         report["maps"] = bench_maps(options.maps, options.scenes, installed_solvers(options.only))
     else:
         report["generated"] = bench_generated(options.runs, installed_solvers(options.only))

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -46,6 +49,17 @@ class JustTrained(Trained):
 
     report: TrainingReport
     progress: list[Progress]
+
+
+def wait_for(what: str, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """Return the first true value of a condition; fail saying what was missing."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout:.0f} s: {what}")
 
 
 def train_small(scene: Path, map_path: Path) -> JustTrained:

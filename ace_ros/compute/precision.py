@@ -63,7 +63,15 @@ def layer_type(device: torch.device) -> torch.dtype:
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
+    return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Return whether this machine's processor has instructions that multiply bfloat16."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # torch without oneDNN, as on some Arm boards
+        return False
 
 
 @contextmanager
@@ -82,10 +90,3 @@ def full_precision() -> Iterator[None]:
             _blocks -= 1
             if _blocks == 0:
                 torch.set_float32_matmul_precision(_usual)
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    try:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    except (AttributeError, RuntimeError):  # torch without oneDNN, as on some Arm boards
-        return False

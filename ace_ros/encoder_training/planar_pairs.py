@@ -52,9 +52,9 @@ def random_pair(
     K = np.array([[focal, 0.0, (size - 1) / 2], [0.0, focal, (size - 1) / 2], [0.0, 0.0, 1.0]])
     planes = _random_scene(photos, focal, rng)
     first, second = _random_cameras(rng)
-    homographies = [[_homography(K, camera, p) for p in planes] for camera in (first, second)]
-    grey_1, seen_1 = _render(planes, homographies[0], size)
-    grey_2, seen_2 = _render(planes, homographies[1], size)
+    homographies = [[homography(K, camera, p) for p in planes] for camera in (first, second)]
+    grey_1, seen_1 = render(planes, homographies[0], size)
+    grey_2, seen_2 = render(planes, homographies[1], size)
 
     x, y = np.rint(cells).astype(int).T
     plane = seen_1[y, x]
@@ -174,16 +174,22 @@ def _random_shape(height: int, width: int, rng: np.random.Generator) -> np.ndarr
     return mask
 
 
-def _homography(K: np.ndarray, T_camera_world: np.ndarray, plane: Plane) -> np.ndarray:
-    """Return the homography from a plane's texture to a view; its third row gives the depth."""
+def homography(K: np.ndarray, T_camera_world: np.ndarray, plane: Plane) -> np.ndarray:
+    """Return the homography (3, 3) from a plane's texture to a view; its third row gives the depth.
+
+    The view is that of a camera with matrix K (3, 3) at T_camera_world (3, 4).
+    """
     frame = np.vstack([plane.frame, [0.0, 0.0, 1.0]])
     return K @ T_camera_world @ frame
 
 
-def _render(
+def render(
     planes: list[Plane], homographies: list[np.ndarray], size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a view (size, size) uint8 and the plane seen at each pixel (size, size), -1 for none."""
+    """Return a view (size, size) uint8 and the plane seen at each pixel (size, size), -1 for none.
+
+    `homographies` are from the texture of each plane to the view.
+    """
     grey = np.full((size, size), 128, np.uint8)
     seen = np.full((size, size), -1, np.int64)
     nearest = np.full((size, size), 0.05, np.float32)  # of inverse depth: nothing beyond 20 units

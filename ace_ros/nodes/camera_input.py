@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -48,11 +47,8 @@ class CameraInput:
         self._missing = 0
         kind, topic = (CompressedImage, "image/compressed") if transport == "compressed" else (Image, "image")
         self._images = ImageSubscription(node, kind, topic, ReliabilityChoice(reliability), self._take_image)
-        group = MutuallyExclusiveCallbackGroup()
-        self._infos = node.create_subscription(
-            CameraInfo, "camera_info", self._take_info, SENSOR, callback_group=group
-        )
-        self._timer = node.create_timer(MEASURE_PERIOD_S, self._measure, callback_group=group)
+        self._infos = node.create_subscription(CameraInfo, "camera_info", self._take_info, SENSOR)
+        self._timer = node.create_timer(MEASURE_PERIOD_S, self._measure)
         self._diagnostics = Diagnostics(node)
         self._diagnostics.add("images", self._images.topic, self._health)
 

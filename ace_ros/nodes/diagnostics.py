@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from ace_ros.nodes.publishing import publish
@@ -32,8 +31,7 @@ class Diagnostics:
         self._node = node
         self._parts: dict[str, tuple[str, Callable[[], Health]]] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        group = MutuallyExclusiveCallbackGroup()
-        self._timer = node.create_timer(PERIOD_S, self._on_timer, callback_group=group)
+        self._timer = node.create_timer(PERIOD_S, self._on_timer)
 
     def add(self, part: str, hardware_id: str, health: Callable[[], Health]) -> None:
         """Add a part, under the name "NODE: PART"."""

@@ -10,7 +10,6 @@ camera_info, which cameras publish with every image and which are small, tell wh
 from __future__ import annotations
 
 import math
-import threading
 import time
 from bisect import bisect_left, insort
 from collections.abc import Sequence
@@ -45,27 +44,23 @@ class Rate:
 
 
 class ImageRate:
-    """The stamps of the last 10 s. Safe to be used from several threads."""
+    """The stamps of the last 10 s."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._images, self._infos = _Stamps(), _Stamps()
 
     def take_image(self, stamp_ns: int) -> None:
         """Take the stamp of an image that has arrived."""
-        with self._lock:
-            self._images.add(stamp_ns, time.monotonic())
+        self._images.add(stamp_ns, time.monotonic())
 
     def take_info(self, stamp_ns: int) -> None:
         """Take the stamp of a camera_info that has arrived."""
-        with self._lock:
-            self._infos.add(stamp_ns, time.monotonic())
+        self._infos.add(stamp_ns, time.monotonic())
 
     def measure(self) -> Rate:
         """Return the rate now."""
         now = time.monotonic()
-        with self._lock:
-            return rate_of(self._images.recent(now), self._infos.recent(now))
+        return rate_of(self._images.recent(now), self._infos.recent(now))
 
 
 class _Stamps:

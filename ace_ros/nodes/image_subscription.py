@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -69,15 +68,13 @@ class ImageSubscription:
         self._node, self._kind, self._choice, self._on_image = node, kind, choice, on_image
         self.topic = node.resolve_topic_name(topic)
         self._asked_topic = topic
-        # One group for all: checks and messages never run side by side.
-        self._group = MutuallyExclusiveCallbackGroup()
         self._recent: deque[int] = deque(maxlen=REMEMBERED)
         self._taking_over = False
         self._left: list[_Reader] = []
         self._next: _Reader | None = None
         self._live = self._subscribe(choice.reliability)
         self._offered: list[ReliabilityPolicy] = []
-        self._timer = node.create_timer(CHECK_PERIOD_S, self._check, callback_group=self._group)
+        self._timer = node.create_timer(CHECK_PERIOD_S, self._check)
 
     @property
     def reliable(self) -> bool:
@@ -117,7 +114,6 @@ class ImageSubscription:
             self._asked_topic,
             lambda message: self._take(reader, message),
             QoSProfile(depth=DEPTH, reliability=reliability),
-            callback_group=self._group,
         )
         return reader
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -74,8 +74,7 @@ class Localizer(Node):
         services = ReentrantCallbackGroup()  # relocalize waits for an image
         self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
         self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
-        timers = MutuallyExclusiveCallbackGroup()
-        self.create_timer(1.0 / config.tf_rate_hz, self._on_timer, callback_group=timers)
+        self.create_timer(1.0 / config.tf_rate_hz, self._on_timer)
 
     @property
     def config(self) -> LocalizerConfig:

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
@@ -65,7 +65,7 @@ class Mapper(Node):
         self.create_service(SetBool, "record", self._on_record, callback_group=services)
         self.create_service(Train, "train", self._on_train, callback_group=services)
         self.create_service(Trigger, "cancel_training", self._on_cancel, callback_group=services)
-        self.create_timer(STATUS_PERIOD_S, self._on_timer, callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_timer(STATUS_PERIOD_S, self._on_timer)
         self._publish_status()
 
     @property
@@ -90,8 +90,7 @@ class Mapper(Node):
         self._odometry = OdometryBuffer(
             config.odom_frame, config.base_frame, config.max_odometry_gap_s, self._on_jump
         )
-        group = MutuallyExclusiveCallbackGroup()
-        self.create_subscription(Odometry, "odom", self._odometry.add, SENSOR, callback_group=group)
+        self.create_subscription(Odometry, "odom", self._odometry.add, SENSOR)
 
     def _look_up(self, frame: str, stamp: int) -> Tensor:
         """Return T_odom_frame (4, 4) of a frame on the robot at a stamp in nanoseconds. Raises NoPose."""

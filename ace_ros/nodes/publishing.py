@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
@@ -57,6 +56,5 @@ def subscribe_depth(
         return None
     kind, topic = (Image, depth_topic) if depth_topic else (PointCloud2, points_topic)
     depth = DepthSource(node.resolve_topic_name(topic), look_up, changed, config)
-    group = MutuallyExclusiveCallbackGroup()
-    node.create_subscription(kind, topic, depth.take, SENSOR, callback_group=group)
+    node.create_subscription(kind, topic, depth.take, SENSOR)
     return depth

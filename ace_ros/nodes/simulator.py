@@ -84,7 +84,7 @@ class Simulator(Node):
         self._room = SimulatedRoom(config.seed, config.texels_per_m)
         self._camera = camera_of_robot((config.width, config.height))
         self._rng = np.random.default_rng(config.seed)
-        self._lock = threading.Lock()  # guards what follows: the robot moves in two callbacks
+        self._lock = threading.Lock()  # guards what follows: services have threads of their own
         self._odometry = DriftingOdometry(
             config.seed, config.distance_error, config.yaw_error_deg_per_m, config.turn_error
         )
@@ -97,9 +97,8 @@ class Simulator(Node):
         services = MutuallyExclusiveCallbackGroup()  # a drive waits until it is listened to
         self.create_service(Trigger, "start_tour", self._on_start, callback_group=services)
         self.create_service(Trigger, "kidnap", self._on_kidnap, callback_group=services)
-        images, odometry = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        self.create_timer(1.0 / config.image_rate_hz, self._on_image_timer, callback_group=images)
-        self.create_timer(1.0 / config.odometry_rate_hz, self._on_odometry_timer, callback_group=odometry)
+        self.create_timer(1.0 / config.image_rate_hz, self._on_image_timer)
+        self.create_timer(1.0 / config.odometry_rate_hz, self._on_odometry_timer)
         self._publish_progress(0.0)
         self.get_logger().info("the robot stands in the room")
 

@@ -177,10 +177,10 @@ def test_a_point_in_a_frame_and_a_position_choose_the_candidates(
 
 
 def test_an_image_is_encoded_once(build: Build, trained: Trained, frames: list[Frame]) -> None:
-    finder = build(wall=trained.scene_map, **{f"room_{n}": elsewhere(trained.scene_map, n) for n in range(3)})
-    calls = []
-    encoder = finder._encoder.module._encoder
-    encoder.register_forward_hook(lambda *_: calls.append(1))
+    others = {f"room_{n}": elsewhere(trained.scene_map, n) for n in range(3)}
+    encoder, calls = load_encoder(trained.scene_map.encoder), []
+    encoder.module.register_forward_hook(lambda *_: calls.append(1))
+    finder = PlaceFinder(build(wall=trained.scene_map, **others).folder, device="cpu", encoder=encoder)
     assert len(show(finder, frames[0]).trials) == 4 and len(calls) == 1
     show(finder, frames[1])
     assert len(calls) == 2

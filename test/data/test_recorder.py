@@ -158,9 +158,10 @@ def test_a_full_disk_takes_the_frame_back_and_names_the_file(tmp_path: Path, lim
 
 
 # One process imports once and forks the recorders that die. Some are ended at the n-th change of
-# the disk, so that each point in between is met; the others by SIGKILL at any time.
+# the disk, so that each point in between is met; the others by SIGKILL some frames later, wherever they
+# are then.
 KILLED_RECORDERS = """
-import os, random, signal, sys, time
+import os, random, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -196,7 +197,9 @@ for trial in range(40):
         recorder = SceneRecorder(folder)
         record(recorder, recorder.frames, 100_000)
     if trial >= 30:
-        time.sleep(rng.uniform(0.01, 0.06))
+        wanted = known + rng.randint(1, 10)
+        while sum(1 for _ in (folder / "train/rgb").iterdir()) < wanted:
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), trial
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     frames = load_scene(folder).frames

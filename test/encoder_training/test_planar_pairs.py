@@ -8,7 +8,7 @@ from textures import textured_photo
 
 from ace_ros.encoder_training import planar_pairs
 from ace_ros.encoder_training.photometric import random_light
-from ace_ros.encoder_training.planar_pairs import Plane, random_pair
+from ace_ros.encoder_training.planar_pairs import Plane, homography, random_pair, render
 from ace_ros.network.encoder import cell_centres
 
 SIZE = 160
@@ -73,8 +73,8 @@ def test_the_nearer_plane_hides_the_farther_one() -> None:
     # A card of 20 cm at 1 m covers 20 pixels of a wall at 2 m, in whatever order they come.
     planes = [plane(1.0, 0.2, 200, True), plane(2.0, 4.0, 50, False)]
     for order in (planes, planes[::-1]):
-        homographies = [planar_pairs._homography(K, camera, p) for p in order]
-        grey, seen = planar_pairs._render(order, homographies, 100)
+        homographies = [homography(K, camera, p) for p in order]
+        grey, seen = render(order, homographies, 100)
         assert (grey[45:55, 45:55] == 200).all()
         assert abs(int((grey == 200).sum()) - 400) <= 45
         assert (grey[:, :35] == 50).all()

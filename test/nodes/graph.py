@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ import rclpy
 import torch
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import ListParameters
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -30,6 +31,7 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_stamp, fill_transform
 from ace_ros.nodes.images import compressed_message, image_message
+from support import wait_for
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LATCHED = QoSProfile(
@@ -40,17 +42,6 @@ T_BASE_CAMERA = from_rotation_translation(
     torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64),
     torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64),
 )
-
-
-def wait_for(what: str, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """Return the first true value of a condition; fail saying what was missing."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {timeout:.0f} s: {what}")
 
 
 class NodeProcess:
@@ -130,6 +121,10 @@ class Graph:
         wait_for(f"an answer of {name}", future.done, timeout)
         return future.result()
 
+    def settle(self, node: str) -> None:
+        """Wait until a node, such as /ace/mapper, has taken what was published: topics go before services."""
+        self.call(ListParameters, f"{node}/list_parameters")
+
 
 def texture(seed: int, size: tuple[int, int] = (320, 240)) -> np.ndarray:
     """Return a sharp BGR picture (H, W, 3) of nothing in particular."""
@@ -155,7 +150,7 @@ class Robot:
     """
 
     def __init__(self, graph: Graph, camera: Camera | None = None) -> None:
-        node = self._node = graph.node
+        self._graph, node = graph, graph.node
         self.camera = camera or test_camera()
         self.stamp = time.time_ns()
         self.image = node.create_publisher(Image, "/ace/image", 10)
@@ -164,17 +159,21 @@ class Robot:
         self.odometry = node.create_publisher(Odometry, "/ace/odom", 10)
         self.tf = node.create_publisher(TFMessage, "/tf", 100)
         self._static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
-        mount = self._transform("base_link", "camera", T_BASE_CAMERA)
-        self._static.publish(TFMessage(transforms=[mount]))
+        self._mount = TFMessage(transforms=[self._transform("base_link", "camera", T_BASE_CAMERA)])
+        self._static.publish(self._mount)
 
     def tick(self, seconds: float = 0.1) -> None:
         self.stamp += int(seconds * 1e9)
 
     def send(self, publisher: Any, message: Any, reliably: bool = False) -> None:
-        """Publish once every subscriber in the graph is connected, one `reliably` where that matters."""
+        """Publish once every subscriber in the graph is connected.
+
+        With `reliably` one has to be reliable, and all of those have it at the end: a robot that is faster
+        than its nodes fills the memory that they share, and then messages are lost.
+        """
 
         def connected() -> bool:
-            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
             kinds = {one.qos_profile.reliability for one in known}
             heard = ReliabilityPolicy.RELIABLE in kinds if reliably else bool(kinds)
             return heard and publisher.get_subscription_count() >= len(known)
@@ -183,10 +182,12 @@ class Robot:
         try:
             wait_for(what, connected, START_TIMEOUT_S)
         except AssertionError as error:
-            known = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
             count = publisher.get_subscription_count()
             raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
         publisher.publish(message)
+        if reliably:
+            assert publisher.wait_for_all_acked(Duration(seconds=START_TIMEOUT_S))
 
     def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)
@@ -212,6 +213,16 @@ class Robot:
         for name, value in changes.items():
             setattr(message, name, value)
         self.send(self.info, message)
+
+    def introduce(self, node: str, **changes: Any) -> None:
+        """Publish camera_info, and wait until a node has taken it: an image would not wait for it.
+
+        It is best effort, and lost until the node knows the robot, too. Publishers become known in the order
+        in which they were made, and the last one is heard reliably.
+        """
+        self.send(self._static, self._mount, reliably=True)
+        self.publish_info(**changes)
+        self._graph.settle(node)
 
     def publish_image(self, pixels: np.ndarray, compressed: bool = False, **changes: Any) -> None:
         header = Header(frame_id="camera")

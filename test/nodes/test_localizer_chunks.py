@@ -68,6 +68,7 @@ class Localizer:
         self.frames = load_scene(trained.scene, "test").frames
         self.robot = Robot(graph, self.frames[0].camera)
         wait_for("the localizer's first status", lambda: self.statuses, 90.0)
+        self.robot.introduce("/ace/localizer")
 
     @property
     def status(self) -> Any:

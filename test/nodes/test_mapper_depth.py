@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,9 @@ class DepthRobot(Robot):
     """A robot whose depth camera and LiDAR have stamps of their own."""
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__(graph)
         self.depth = graph.node.create_publisher(Image, "/ace/depth", 10)
         self.points = graph.node.create_publisher(PointCloud2, "/ace/lidar/points", 10)
+        super().__init__(graph)  # which makes the last publisher
 
     def mount_lidar(self) -> None:
         self._static.publish(TFMessage(transforms=[self._transform("base_link", "lidar", T_BASE_LIDAR)]))
@@ -53,11 +52,13 @@ class DepthRobot(Robot):
         fill_stamp(message.header.stamp, self.stamp + int(after_s * 1e9))
         message.header.frame_id = frame
         self.send(self.depth, message)
+        self._graph.settle("/ace/mapper")
 
     def publish_points(self, points: np.ndarray, after_s: float = 0.0) -> None:
         header = Header(frame_id="lidar")
         fill_stamp(header.stamp, self.stamp + int(after_s * 1e9))
         self.send(self.points, cloud_message(header, points, np.zeros(len(points), np.uint8)))
+        self._graph.settle("/ace/mapper")
 
 
 class Recorder:
@@ -68,10 +69,10 @@ class Recorder:
         self.node = start_node("mapper", data_dir=folder, pose_timeout_s=1.0, **parameters)
         self.statuses: list[Any] = graph.collect(MappingStatus, "/ace/mapping_status")
         wait_for("the mapper's first status", lambda: self.statuses, 60.0)
-        robot.tick()
-        robot.publish_info()
-        robot.publish_tf(base_at(0.0))
         assert graph.call(SetBool, "/ace/record", data=True).success
+        robot.tick()
+        robot.introduce("/ace/mapper")
+        robot.publish_tf(base_at(0.0))
 
     def end(self, images: int) -> tuple[tuple[Frame, ...], Any, str]:
         def seen() -> bool:
@@ -92,10 +93,14 @@ def depth_of(i: int) -> np.ndarray:
     return (1000 * (i + 1) + np.arange(120 * 160, dtype=np.uint16) % 500).reshape(120, 160).astype(np.uint16)
 
 
+@pytest.fixture(scope="module")
+def robot(graph: Graph) -> DepthRobot:
+    return DepthRobot(graph)
+
+
 def test_keyframes_have_the_depth_image_nearest_in_time(
-    graph: Graph, start_node: Any, tmp_path: Path
+    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
 ) -> None:
-    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, depth_topic="depth")
 
     def look(i: int) -> None:
@@ -103,22 +108,17 @@ def test_keyframes_have_the_depth_image_nearest_in_time(
 
     look(0)
     robot.publish_depth(depth_of(0))
-    time.sleep(0.1)
     look(1)  # between two, the later one nearer
     robot.publish_depth(depth_of(7), after_s=-0.03)
     robot.publish_depth(depth_of(1), after_s=0.01)
-    time.sleep(0.1)
     look(2)  # in metres, with holes
     metres = depth_of(2).astype(np.float32) / 1000
     metres[:3] = np.nan
     robot.publish_depth(metres)
-    time.sleep(0.1)
     look(3)  # none near it
     robot.publish_depth(depth_of(3), after_s=0.08)
-    time.sleep(0.1)
     look(4)  # not registered
     robot.publish_depth(depth_of(4), frame="depth_camera")
-    time.sleep(0.1)
     frames, status, answer = recorder.end(5)
     assert [f.depth_path is not None for f in frames] == [True, True, True, False, False]
     np.testing.assert_array_equal(read_depth(frames[0].depth_path), depth_of(0))
@@ -130,9 +130,10 @@ def test_keyframes_have_the_depth_image_nearest_in_time(
     assert "2 without depth: depth on /ace/depth is in frame 'depth_camera', the image in 'camera'" in answer
 
 
-def test_keyframes_have_the_points_of_a_lidar(graph: Graph, start_node: Any, tmp_path: Path) -> None:
+def test_keyframes_have_the_points_of_a_lidar(
+    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
+) -> None:
     """A wall at x = 4 m in odom, measured by a moving LiDAR at another time than the image's."""
-    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, points_topic="lidar/points")
     robot.mount_lidar()
     y, z = np.meshgrid(np.linspace(-1.5, 1.5, 40), np.linspace(-0.5, 1.5, 30))
@@ -146,7 +147,6 @@ def test_keyframes_have_the_points_of_a_lidar(graph: Graph, start_node: Any, tmp
         robot.tick(0.1)
         robot.publish_tf(base_at(0.3 * (i + 1)))
         robot.tick(-0.1)
-        time.sleep(0.3)
     frames, status, answer = recorder.end(3)
     assert (status.keyframes, status.without_depth) == (3, 0), answer
     for i, frame in enumerate(frames):

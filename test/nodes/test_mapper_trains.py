@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +184,5 @@ def test_a_full_disk_while_the_map_is_saved_leaves_no_half_map(trainer: Trainer)
 def test_a_training_ends_with_its_node(trainer: Trainer) -> None:
     pid = trainer.begin(map_name="other")
     assert trainer.process.stop() == 0
-    deadline = time.monotonic() + 20.0
-    while not gone(pid):
-        assert time.monotonic() < deadline, "the trainer outlived its node"
-        time.sleep(0.05)
+    wait_for("the end of the trainer, as its node has ended", lambda: gone(pid))
     assert trainer.files() == []

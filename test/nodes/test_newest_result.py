@@ -21,15 +21,17 @@ def test_an_image_from_before_does_not_count() -> None:
 
 
 def test_the_first_result_that_decides_is_returned() -> None:
-    newest = NewestResult(Result(0.0, 0, ""))
+    newest, found_one = NewestResult(Result(0.0, 0, "")), threading.Event()
 
     def tell() -> None:
-        newest.tell(Result(time.monotonic(), UNDECIDED, "a second image is needed"))
-        newest.tell(Result(time.monotonic() - 100.0, 0, "received long ago"))
-        newest.tell(Result(time.monotonic(), 3, "too few inliers"))
+        while not found_one.wait(0.01):  # again: the first may be told before anyone waits
+            newest.tell(Result(time.monotonic(), UNDECIDED, "a second image is needed"))
+            newest.tell(Result(time.monotonic() - 100.0, 0, "received long ago"))
+            newest.tell(Result(time.monotonic(), 3, "too few inliers"))
 
-    late = threading.Timer(0.1, tell)
-    late.start()
+    images = threading.Thread(target=tell)
+    images.start()
     found = newest.next(decides, 20.0)
-    late.join()
+    found_one.set()
+    images.join()
     assert found is not None and found.message == "too few inliers"

@@ -61,9 +61,22 @@ def test_an_image_newer_than_odometry_is_waited_for(buffer: OdometryBuffer) -> N
     assert reason(buffer, 5 * S) == ("no odometry has arrived on the topic odom", True)
     buffer.add(odometry(10 * S, 1.0))
     assert reason(buffer, 11 * S + S // 5) == ("odometry stopped 1.20 s before the image", True)
-    late = threading.Timer(0.1, lambda: buffer.add(odometry(10 * S + S // 2, 2.0)))
+    asked = threading.Event()
+
+    def arrive() -> None:
+        assert asked.wait(30.0)
+        buffer.add(odometry(10 * S + S // 2, 2.0))
+
+    def look_up() -> torch.Tensor:
+        try:
+            return buffer.look_up(10 * S + S // 4)
+        finally:
+            asked.set()
+
+    late = threading.Thread(target=arrive)
     late.start()
-    found = wait_for_pose(lambda: buffer.look_up(10 * S + S // 4), buffer.changed, time.monotonic() + 5.0)
+    found = wait_for_pose(look_up, buffer.changed, time.monotonic() + 30.0)
+    late.join()
     torch.testing.assert_close(found, pose(1.5))
 
 

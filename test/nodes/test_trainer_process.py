@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from ace_ros.nodes.trainer_process import TrainerProcess
+from support import wait_for
 
 PROGRESS = "print('{\"event\": \"progress\", \"step\": 3}')"
 RESULT = "print('{\"event\": \"result\", \"map_bytes\": 7}')"
@@ -29,10 +29,7 @@ def run(command: list[str]) -> TrainerProcess:
 
 
 def wait_for_progress(trainer: TrainerProcess) -> None:
-    deadline = time.monotonic() + 30.0
-    while not trainer.progress:
-        assert time.monotonic() < deadline, "the process told no progress"
-        time.sleep(0.02)
+    wait_for("progress", lambda: trainer.progress)
 
 
 def gone(pid: int) -> bool:
@@ -99,9 +96,7 @@ def test_every_event_is_announced_and_the_end_last() -> None:
         python(PROGRESS, PROGRESS, RESULT), lambda t: seen.append(t.outcome is not None)
     )
     trainer.wait(30.0)
-    deadline = time.monotonic() + 5.0
-    while (not seen or not seen[-1]) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for("the end", lambda: seen and seen[-1])
     assert seen == [False, False, True]
 
 
@@ -117,12 +112,7 @@ def test_the_trainer_ends_when_its_node_is_killed(tmp_path: Path) -> None:
             "time.sleep(60)",
         )
     )
-    deadline = time.monotonic() + 30.0
-    while not (pid_file.exists() and pid_file.read_text()):
-        assert time.monotonic() < deadline and node.poll() is None
-        time.sleep(0.05)
+    wait_for("the trainer", lambda: pid_file.exists() and pid_file.read_text())
     node.kill()
     node.wait()
-    while not gone(int(pid_file.read_text())):
-        assert time.monotonic() < deadline, "the trainer outlived its node"
-        time.sleep(0.05)
+    wait_for("the end of the trainer, as its node has ended", lambda: gone(int(pid_file.read_text())))

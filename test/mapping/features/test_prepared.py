@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from ace_ros.mapping.features.prepared import (
 from ace_ros.mapping.map_scene import MappingSetup, map_scene, prepare_features
 from ace_ros.mapping.progress import TRIANGULATE, Listener
 from ace_ros.network.encoder_file import load_encoder
-from support import SMALL
+from support import SMALL, wait_for
 
 CPU = torch.device("cpu")
 CONFIG = override(
@@ -111,10 +110,8 @@ def test_a_killed_training_goes_on_from_its_features_and_leaves_only_the_map(
     arguments = ["map", simulated_scene, "-o", output, "--preset", "fast", "--threads", "1", "--resume"]
     command = [sys.executable, "-c", program, *map(str, arguments), "--progress-json"]
     first = subprocess.Popen([*command, "--time-budget", "600"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120.0
-    while not prepared_path(output).exists():
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for("the features", lambda: first.poll() is not None or prepared_path(output).exists(), 120.0)
+    assert first.poll() is None
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert [p.name for p in tmp_path.iterdir()] == [prepared_path(output).name]

@@ -10,8 +10,9 @@ import pytest
 import torch
 from training_features import CONFIG, features_of_a_wall
 
-from ace_ros.compute import precision, process
+from ace_ros.compute import precision
 from ace_ros.errors import TrainingError
+from ace_ros.mapping.head import trainer
 from ace_ros.mapping.head.learning import new_head
 from ace_ros.mapping.head.step import StepInputs
 from ace_ros.mapping.head.trainer import HeadTrainer
@@ -20,7 +21,7 @@ from ace_ros.mapping.schedule import LEARNING, Clock
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_processors_with_and_without_bfloat16_train(bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(precision, "cpu_multiplies_bfloat16", lambda: bfloat16)
     trainer = features_of_a_wall()
     everything = torch.arange(len(trainer.buffer))
     trained, run = trainer.train(everything, LEARNING, Clock(300, 1e9))
@@ -62,14 +63,14 @@ THREADS: list[int] = []
 def test_only_in_a_process_of_ours_training_chooses_the_threads(
     ours: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_threads_are_ours", ours)
+    monkeypatch.setattr(trainer, "threads_are_ours", lambda: ours)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     THREADS.clear()
     try:
-        trainer = features_of_a_wall()
-        values = {f.name: getattr(trainer, f.name) for f in fields(trainer)}
-        Watched(**values).train(torch.arange(len(trainer.buffer)), LEARNING, Clock(30, 1e9))
+        wall = features_of_a_wall()
+        values = {f.name: getattr(wall, f.name) for f in fields(wall)}
+        Watched(**values).train(torch.arange(len(wall.buffer)), LEARNING, Clock(30, 1e9))
     finally:
         torch.set_num_threads(before)
     assert set(THREADS) == ({1, 2} if ours else {2})

@@ -60,7 +60,7 @@ def test_every_matrix_has_a_new_direction_in_every_second_step(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In bfloat16 a product of some matrices differs from that of one alone by more than is compared.
-    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(precision, "cpu_multiplies_bfloat16", lambda: False)
     generator = torch.Generator().manual_seed(count)
     weights = [torch.nn.Parameter(torch.zeros(16, 16)) for _ in range(count)]
     muon = Muon(weights, lr=1.0, momentum=0.0)

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from ace_ros.mapping.jobs.ray_workers import (
 )
 from ace_ros.mapping.progress import Listener, Progress
 from ace_ros.maps.scene_map import SceneMap
-from support import SMALL
+from support import SMALL, wait_for
 
 # Not imported here: what is under test sets Ray up before it imports it.
 pytestmark = pytest.mark.skipif(
@@ -74,14 +73,9 @@ def job_of(scene: Scene, output: Path, **settings: object) -> ChunkJob:
     return ChunkJob(0, scene.folder, tuple(range(6)), config, "map", output)
 
 
-def are_gone(pids: Collection[int]) -> bool:
-    """Return whether processes are gone, or soon will be."""
-    ended = time.monotonic() + 30.0
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        if time.monotonic() > ended:
-            return False
-        time.sleep(0.05)
-    return True
+def wait_for_end(pids: Collection[int]) -> None:
+    """Wait until processes are gone."""
+    wait_for("the end of all workers", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def test_a_killed_worker_is_replaced_and_all_chunks_arrive(
@@ -107,7 +101,7 @@ def test_a_killed_worker_is_replaced_and_all_chunks_arrive(
     assert len({pid for _, pid in places}) >= 2
     again = [number for number, pid in places if pid == killed[0]][-1]
     assert len({pid for number, pid in places if number == again}) >= 2  # that chunk ran a second time
-    assert are_gone({pid for _, pid in places})
+    wait_for_end({pid for _, pid in places})
     assert capsys.readouterr().out == ""  # stdout belongs to the command's figures
 
 
@@ -220,4 +214,5 @@ def test_an_interrupted_command_ends_its_processes_and_leaves_nothing(scene: Sce
     assert process.returncode == 143 and "interrupted" in errors and "Traceback" not in errors, errors
     assert list(tmp_path.iterdir()) == []
     pids = [int(pid) for pid in re.findall(r"trains in process (\d+)", errors)]
-    assert pids and are_gone(pids)
+    assert pids
+    wait_for_end(pids)
