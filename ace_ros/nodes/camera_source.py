@@ -73,7 +73,7 @@ class CameraSource:
         except CameraError:  # said when an image needs it
             return
         before, self._camera = self._camera, camera
-        if before is not None and not _see_alike(before, camera):
+        if before is not None and not see_alike(before, camera):
             self._change = f"from {_in_words(before)} to {_in_words(camera)}"
             self._changed_at = time.monotonic()
 
@@ -86,7 +86,7 @@ def _contents(info: Any) -> tuple[Any, ...]:
     return info.distortion_model, tuple(info.k), tuple(info.p), tuple(info.d), size, region
 
 
-def _see_alike(one: Camera, other: Camera) -> bool:
+def see_alike(one: Camera, other: Camera) -> bool:
     """Return whether two cameras see the same way, by the rays of the borders of their images."""
     if one.size != other.size:
         return True

@@ -47,7 +47,7 @@ def complaint_of(t: Any, q: Any) -> str:
     """Return what is wrong with a position and a quaternion of a message, empty where they are a pose."""
     numbers = (t.x, t.y, t.z, q.x, q.y, q.z, q.w)
     if not all(map(math.isfinite, numbers)):
-        return f"is not finite numbers: position ({t.x}, {t.y}, {t.z}), quaternion ({q.x}, {q.y}, {q.z}, {q.w})"
+        return f"has numbers that are not finite: {', '.join(f'{number:g}' for number in numbers)}"
     if max(map(abs, numbers[:3])) > MAX_POSITION_M:
         return f"has the position ({t.x:g}, {t.y:g}, {t.z:g}) m, expected less than {MAX_POSITION_M:g} m"
     length = math.hypot(*numbers[3:])

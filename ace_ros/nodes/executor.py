@@ -95,7 +95,8 @@ class _Answer:
 
     def __call__(self, request: Any, response: Any) -> Any:
         if threading.current_thread().name != CALL:
-            return _refuse(request, response, f"{MOST_CALLS} calls are being answered already; call again later")
+            said = f"{MOST_CALLS} calls of services are being answered already; call again later"
+            return _refuse(request, response, said)
         try:
             return self._callback(request, response)
         except Exception as error:

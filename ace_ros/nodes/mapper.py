@@ -156,8 +156,8 @@ class Mapper(Node):
             self._message = f"recorded {recording.summary}"
         else:
             self._message = (
-                f"the recording has not ended within {STOP_TIMEOUT_S:.0f} s: {recording.unwritten + 1} images "
-                f"are still to be written; until now {recording.summary}"
+                f"the recording has not ended within {STOP_TIMEOUT_S:.0f} s, {recording.unwritten + 1} "
+                f"images are still to be written; until now {recording.summary}"
             )
         self._show_keyframes()
         return ended, self._message

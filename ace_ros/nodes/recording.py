@@ -19,7 +19,7 @@ from ace_ros.data.recorder import SceneRecorder
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.input import to_grey
-from ace_ros.nodes.camera_source import CameraSource, check_size
+from ace_ros.nodes.camera_source import CameraSource, check_size, see_alike
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
 from ace_ros.nodes.images import image_array
@@ -234,7 +234,7 @@ class Recording:
         if size != camera.size:
             what = f"the image is {camera.size[0]}x{camera.size[1]}, the first keyframe {size[0]}x{size[1]}"
             raise Dropped("dropped_camera", what)
-        if self._first.model != camera.model:
+        if self._first.model != camera.model and not see_alike(self._first, camera):
             what = f"the camera is {camera.model}, that of the first keyframe {self._first.model}"
             raise Dropped("dropped_camera", f"{what}; start a new recording")
 

@@ -17,7 +17,8 @@ from graph import Graph, wait_for
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 
-from ace_ros.nodes.executor import NodeExecutor
+from ace_ros.nodes.executor import MOST_CALLS, NodeExecutor
+from ace_ros.nodes.faults import Faults
 
 
 class Spun:
@@ -25,7 +26,8 @@ class Spun:
 
     def __init__(self) -> None:
         self.node = rclpy.create_node("spun", namespace="/spun")
-        self.executor = NodeExecutor()
+        self.faults = Faults(self.node)
+        self.executor = NodeExecutor(self.faults)
         self.executor.add_node(self.node)
         self.error: Exception | None = None
         self.processor_s = 0.0
