@@ -127,9 +127,7 @@ class AtlasIndex:
         starts = np.concatenate([[0], counts.cumsum()[:-1]])
         best = torch.from_numpy(np.maximum.reduceat(similarity.numpy(), starts))
         top = best.topk(min(count, len(best)))
-        return [
-            (int(chosen[i]), s) for i, s in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        ]
+        return [(int(chosen[i]), s) for i, s in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
 
     def near(self, position: tuple[float, float], radius_m: float) -> np.ndarray:
         """Return the numbers of places within a distance of a latitude and longitude in degrees."""

@@ -115,6 +115,9 @@ class SceneRecorder:
         self._position = position.copy()
 
     def _refuse_foreign_scene(self) -> None:
+        for path in (self.folder, self._rgb, self._poses, self._calibration, self._depth, self._notes):
+            if path.is_symlink():  # what is deleted and written must be the recording's own
+                raise SceneError(f"{path}: is a link; a recording goes on only in folders of its own")
         if self._notes.exists() or not self._rgb.exists() or not any(self._rgb.iterdir()):
             return
         raise SceneError(
@@ -136,7 +139,7 @@ class SceneRecorder:
         notes = read_frame_notes(self._notes)
         data = self._notes.read_bytes()
         if not data.endswith(b"\n") or any(Path(image).stem > last for image in notes):
-            lines = data.split(b"\n")[:-1]
+            lines = [line for line in data.split(b"\n")[:-1] if line.strip()]
             whole = [line for line in lines if Path(json.loads(line)["image"]).stem <= last]
             write_atomically(self._notes, b"".join(line + b"\n" for line in whole))
         return names

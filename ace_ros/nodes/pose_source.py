@@ -33,9 +33,7 @@ class NoPose(Exception):
         self.later = later
 
 
-def wait_for_pose(
-    look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float
-) -> Tensor:
+def wait_for_pose(look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float) -> Tensor:
     """Return what `look_up` returns, trying again when odometry `changed` until time.monotonic().
 
     Raises the last NoPose when the deadline has passed, at once where waiting cannot help.
@@ -69,9 +67,7 @@ class OdometryBuffer:
     is called before any pose from after the jump is given out, so it must not block.
     """
 
-    def __init__(
-        self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]
-    ) -> None:
+    def __init__(self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]) -> None:
         self.changed = threading.Condition()
         self._frame = frame
         self._base_frame = base_frame

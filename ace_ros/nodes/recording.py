@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ace_ros.data.depth_image import check_aspect
 from ace_ros.data.recorder import SceneRecorder
+from ace_ros.data.sixteen_bits import GrowingRange
 from ace_ros.errors import AceError, CameraError
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.input import to_grey
@@ -86,6 +87,7 @@ class Recording:
         self._depth = depth
         self._recorder = SceneRecorder(folder)
         self._blur = BlurFilter()
+        self._range = GrowingRange()
         self._size: tuple[int, int] | None = None
         self._newest_stamp = 0
         self._waiting: deque[tuple[Any, float]] = deque()
@@ -159,7 +161,7 @@ class Recording:
                 self._count("skipped_near")
             return
         try:
-            pixels = image_array(message)
+            pixels = image_array(message, self._range.to_8_bit)
         except CameraError as error:
             raise Dropped("dropped_image", str(error)) from error
         self._check_size(pixels.shape, camera)
