@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ace_ros.errors import SceneError
+from ace_ros.files.outside import open_plain
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_IMAGE_BYTES = 1 << 28
@@ -33,7 +34,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises SceneError when the file cannot be read, is of another kind, or is cut off.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path, SceneError) as file:
             if os.fstat(file.fileno()).st_size > MAX_IMAGE_BYTES:
                 raise SceneError(f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image")
             data = file.read(1 << 16)

@@ -23,6 +23,9 @@ from ace_ros.data.frames_file import FRAMES_FILE, FrameNote, read_frame_notes
 from ace_ros.data.image_file import IMAGE_SUFFIXES, image_size, read_grey
 from ace_ros.data.scene_files import PARTS, depths_of, drop_unfinished_frames, list_files, pair
 from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.limits import MAX_POSITION_M, MAX_TEXT_BYTES
+from ace_ros.files.numbers import finite_numbers
+from ace_ros.files.outside import read_text
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -31,7 +34,6 @@ __all__ = ["Frame", "Scene", "load_scene", "read_grey", "require_trainable"]
 log = logging.getLogger(__name__)
 
 DEPTH_FOLDER = "depth"
-MAX_TEXT_BYTES = 1 << 16
 
 # A pose farther from a rigid transform than the first is refused. One that is nearer is made
 # rigid; the second is what rounding to a few digits in a text file explains.
@@ -131,6 +133,8 @@ def _read_poses(paths: list[Path]) -> Tensor:
                 f"{path}: pose is not a rigid transform (off by {d:.2g}, determinant {det:.3g}), "
                 "expected rotation and translation of T_map_camera"
             )
+        if T_map_camera[:3, 3].abs().max() > MAX_POSITION_M:
+            raise SceneError(f"{path}: the camera is more than {MAX_POSITION_M:g} m from the origin")
     if defect.max() > ROUNDING_DEFECT:
         worst = int(defect.argmax())
         log.info(
@@ -201,14 +205,5 @@ class _CameraReader:
 
 def _read_numbers(path: Path, counts: tuple[int, ...], expected: str) -> list[float]:
     """Return the numbers of a small text file; how many there are must be one of `counts`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT_BYTES)
-        values = [float(word) for word in data.split()]
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise SceneError(f"{path}: holds something else than numbers, expected {expected}") from error
-    if len(values) not in counts:
-        raise SceneError(f"{path}: holds {len(values)} numbers, expected {expected}")
-    return values
+    words = read_text(path, MAX_TEXT_BYTES, SceneError).split()
+    return finite_numbers(words, counts, expected, path, SceneError)

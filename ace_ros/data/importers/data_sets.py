@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ from ace_ros.data.importers.nerf import read_nerf
 from ace_ros.data.importers.new_scene import PosedImage, write_scene
 from ace_ros.data.importers.transforms import NoTransform, TransformTree
 from ace_ros.errors import SceneError
+from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES, MAX_TABLE_BYTES
+from ace_ros.files.names import path_inside
+from ace_ros.files.numbers import finite_numbers, real, whole
+from ace_ros.files.outside import read_bytes, read_lines
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -99,7 +104,10 @@ def read_7scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 7Scenes: seq-XX folders, divided by TrainSplit.txt and TestSplit.txt."""
     images = []
     for split, name in (("train", "TrainSplit.txt"), ("test", "TestSplit.txt")):
-        for number in re.findall(r"\d+", _text(source / name)):
+        numbers = re.findall(r"[0-9]+", _text(source / name))
+        if len(set(numbers)) != len(numbers) or any(len(number) > 6 for number in numbers):
+            raise SceneError(f"{source / name}: expected sequence1, sequence2, ..., each of them once")
+        for number in numbers:
             sequence = source / f"seq-{int(number):02d}"
             if not sequence.is_dir():
                 raise SceneError(f"{sequence}: no such folder, {name} lists sequence{number}")
@@ -122,7 +130,7 @@ def _depth_beside(path: Path) -> DepthBeside | None:
 
 def read_12scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 12Scenes: data/frame-*, the first sequence of split.txt for testing."""
-    found = re.search(r"start=(\d+)\s*;\s*end=(\d+)", _text(source / "split.txt"))
+    found = re.search(r"start=([0-9]{1,9})\s*;\s*end=([0-9]{1,9})", _text(source / "split.txt"))
     if not found:
         raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
@@ -133,7 +141,10 @@ def read_12scenes(source: Path) -> list[PosedImage]:
     for path in sorted((source / "data").glob("frame-*.color.jpg")):
         frame = path.name.removesuffix(".color.jpg")
         T = _matrix(path.with_name(f"{frame}.pose.txt"))
-        number = int(frame.removeprefix("frame-"))
+        try:
+            number = whole(frame.removeprefix("frame-"), MAX_IMAGES)
+        except ValueError as error:
+            raise SceneError(f"{path}: expected a name like frame-000000.color.jpg") from error
         split = "test" if first <= number <= last else "train"
         depth_path = path.with_name(f"{frame}.depth.png")
         depth = DepthBeside(depth_path, K_depth) if K_depth is not None and depth_path.is_file() else None
@@ -146,7 +157,10 @@ def _intrinsics_of_12scenes(info: Path, lens: str) -> np.ndarray:
     for number, line in enumerate(_text(info).splitlines(), 1):
         found = re.fullmatch(rf"(?i).*{lens}Intrinsic\s*=\s*(.*)", line)
         if found:
-            return np.array(_floats(info, number, found[1].split(), 16)).reshape(4, 4)[:3, :3]
+            expected = "the 16 of a 4x4 matrix"
+            place = f"{info}, line {number}"
+            numbers = finite_numbers(found[1].split(), (16,), expected, place, SceneError)
+            return np.array(numbers).reshape(4, 4)[:3, :3]
     raise SceneError(f"{info}: no calibration{lens}Intrinsic with 16 numbers")
 
 
@@ -166,7 +180,7 @@ def read_cambridge(source: Path) -> list[PosedImage]:
             values = _floats(table, number, words[1:], 7)
             if name not in focals:
                 raise SceneError(f"{table}, line {number}: no focal length in reconstruction.nvm")
-            path = source / words[0]
+            path = path_inside(source, words[0], f"{table}, line {number}", SceneError)
             T = _pose_of_world_to_camera(values[3:], position=values[:3])
             camera = _central_camera(path, focals[name])
             images.append(PosedImage(path, name, T, camera, split))
@@ -174,13 +188,17 @@ def read_cambridge(source: Path) -> list[PosedImage]:
 
 
 def _nvm_focals(path: Path) -> dict[str, float]:
-    lines = [line.split() for line in _text(path).splitlines()]
-    lines = [words for words in lines if words]
-    if len(lines) < 2 or lines[0][0] != "NVM_V3" or not lines[1][0].isdecimal():
+    # Line by line: many points follow the cameras.
+    rows = read_lines(path, MAX_LINE_BYTES, SceneError)
+    lines = ((number, row.decode(errors="replace").split()) for number, row in rows if row.strip())
+    heading = [words[0] for _, words in islice(lines, 2)]
+    if len(heading) < 2 or heading[0] != "NVM_V3" or not re.fullmatch("[0-9]{1,7}", heading[1]):
         raise SceneError(f"{path}: expected NVM_V3 and the number of its cameras")
-    cameras = lines[2 : 2 + int(lines[1][0])]
     return {
-        words[0].rsplit(".", 1)[0]: _floats(path, i, words[1:2], 1)[0] for i, words in enumerate(cameras, 4)
+        words[0].rsplit(".", 1)[0]: finite_numbers(
+            words[1:2], (1,), "a focal length", f"{path}, line {number}", SceneError
+        )[0]
+        for number, words in islice(lines, int(heading[1]))
     }
 
 
@@ -198,16 +216,18 @@ def read_tum(source: Path) -> list[PosedImage]:
     """Read a sequence of the TUM RGB-D benchmark: rgb.txt, with groundtruth.txt interpolated."""
     tree = TransformTree(TUM_MAX_GAP_NS)
     for stamp, words in _tum_lines(source / "groundtruth.txt", 7):
-        values = np.array([float(word) for word in words])
+        values = np.array([real(word) for word in words])
         tree.add("map", "camera", stamp, values[:3], values[3:])
     known = [name for name in TUM_CAMERAS if name in source.resolve().name]
     if not known:
         log.warning("%s: not named freiburg1, 2 or 3; a focal length of 525 is assumed", source)
     table = source / "depth.txt"
     depths = sorted((stamp, name) for stamp, (name,) in (_tum_lines(table, 1) if table.is_file() else ()))
+    for _, name in depths:
+        path_inside(source, name, table, SceneError)
     images = []
     for stamp, (name,) in _tum_lines(source / "rgb.txt", 1):
-        path = source / name
+        path = path_inside(source, name, source / "rgb.txt", SceneError)
         camera = _tum_camera(path, known[0]) if known else _central_camera(path, 525.0)
         try:
             T = tree.lookup("map", "camera", stamp)
@@ -231,26 +251,24 @@ def _tum_lines(path: Path, columns: int) -> list[tuple[int, list[str]]]:
     for number, line in enumerate(_text(path).splitlines(), 1):
         words = line.split()
         if words and not words[0].startswith("#"):
-            seconds, _, fraction = words[0].partition(".")
-            if len(words) != columns + 1 or not (seconds + fraction).isdecimal():
+            stamp = re.fullmatch(r"([0-9]{1,12})\.?([0-9]*)", words[0])
+            if len(words) != columns + 1 or not stamp:
                 raise SceneError(f"{path}, line {number}: expected a stamp and {columns} columns")
             if columns > 1:
                 _floats(path, number, words[1:], columns)
             # Not through a float, which has too few digits for nanoseconds since 1970.
-            rows.append((int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9]), words[1:]))
+            seconds, nanoseconds = int(stamp[1]), int(stamp[2].ljust(9, "0")[:9])
+            rows.append((seconds * 1_000_000_000 + nanoseconds, words[1:]))
     return rows
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return read_bytes(path, MAX_TABLE_BYTES, SceneError).decode(errors="replace")
 
 
 def _floats(path: Path, line: int, words: list[str], count: int) -> list[float]:
     try:
-        values = [float(word) for word in words]
+        values = [real(word) for word in words]
     except ValueError as error:
         raise SceneError(f"{path}, line {line}: expected {count} numbers") from error
     if len(values) != count:
@@ -264,7 +282,7 @@ def _matrix(path: Path) -> np.ndarray:
     if len(words) != 16:
         raise SceneError(f"{path}: holds {len(words)} values, expected the 16 of a 4x4 matrix")
     try:
-        return np.array([float(word) for word in words]).reshape(4, 4)
+        return np.array([real(word) for word in words]).reshape(4, 4)
     except ValueError:  # "-1.#IND", as Windows writes the pose of a lost frame
         return np.full((4, 4), math.nan)
 

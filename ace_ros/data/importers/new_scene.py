@@ -17,6 +17,7 @@ from ace_ros.data.frames_file import FRAMES_FILE, format_note
 from ace_ros.data.image_file import IMAGE_SUFFIXES
 from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
+from ace_ros.files.names import is_file_name
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.geometry.camera import Camera
 
@@ -92,6 +93,8 @@ def _write_frame(base: Path, image: PosedImage) -> None:
     name = image.name.replace("/", "-")
     if image.path.suffix.lower() not in IMAGE_SUFFIXES:
         raise SceneError(f"{image.path}: expected an image of type {', '.join(IMAGE_SUFFIXES)}")
+    if not is_file_name(name + image.path.suffix):
+        raise SceneError(f"{str(image.path)[:300]}: its name is too long for a scene folder")
     rgb = base / "rgb" / (name + image.path.suffix)
     for part in ("rgb", "poses", "calibration"):
         (base / part).mkdir(parents=True, exist_ok=True)
