@@ -28,7 +28,8 @@ def refusing(kind: type[AceError], place: object, what: str = "damaged") -> Iter
     except AceError:
         raise
     except OSError as error:
-        raise kind(f"{place}: cannot be read: {error.strerror or first_line(error)}") from error
+        why = f"cannot be read: {error.strerror}" if error.strerror else f"{what}: {first_line(error)}"
+        raise kind(f"{place}: {why}") from error
     except RecursionError as error:
         raise kind(f"{place}: {what}: nested too deeply") from error
     except MemoryError as error:
