@@ -21,6 +21,7 @@ from ace_ros.data.depth_image import check_aspect, encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
 from ace_ros.data.scene import DEPTH_FOLDER, MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.limits import MAX_POSITION_M
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
@@ -156,6 +157,8 @@ def _check_frame(image: np.ndarray, T: np.ndarray, camera: Camera) -> None:
         )
     if T.shape != (4, 4) or not se3.rigid_defect(torch.from_numpy(T)) < MAX_RIGID_DEFECT:
         raise SceneError(f"pose to record is not a rigid transform (4, 4): {T.tolist()}")
+    if np.abs(T[:3, 3]).max() > MAX_POSITION_M:
+        raise SceneError(f"pose to record is more than {MAX_POSITION_M:g} m from the origin")
 
 
 def _format_matrix(matrix: np.ndarray) -> bytes:

@@ -51,7 +51,7 @@ def to_8_bit(image: np.ndarray, given: Range | None = None) -> np.ndarray:
 
 
 class GrowingRange:
-    """One range for images that come one after the other: that of the first, grown by those that need more."""
+    """One range for images that come one by one: that of the first, grown by those that need more."""
 
     def __init__(self, ranges: Sequence[Range] = ()) -> None:
         self._ranges = list(ranges)

@@ -47,7 +47,8 @@ BGR_OF_YUV = np.column_stack([BGR_OF_YUV, BGR_OF_YUV @ [-16.0, -128.0, -128.0]])
 def decode_planes(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
     """Return the BGR pixels (H, W, 3) uint8 of a sensor_msgs/Image of an encoding in PLANAR.
 
-    `step` is that of a row of the first plane; rows of the others are padded in proportion. Raises CameraError.
+    `step` is that of a row of the first plane; rows of the others are padded in proportion. Raises
+    CameraError.
     """
     planes = PLANAR[encoding]
     what = f"image of {width}x{height} {encoding}"

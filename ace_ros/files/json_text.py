@@ -37,7 +37,7 @@ def is_whole(value: Any, low: int = -MAX_WHOLE, high: int = MAX_WHOLE) -> bool:
 def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
     """Return whether a value is a finite number within limits."""
     if is_whole(value):
-        return low <= value <= high
+        return bool(low <= value <= high)
     return isinstance(value, float) and math.isfinite(value) and low <= value <= high
 
 
@@ -49,10 +49,17 @@ def are_numbers(values: Any, count: int) -> bool:
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:80]!r} occurs twice")
+        refuse_twice([name for name, _ in pairs])
     return made
+
+
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise ValueError where a name occurs twice: one of its values would be ignored."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"the key {name[:80]!r} occurs twice")
+        seen.add(name)
 
 
 def _whole(text: str) -> int:

@@ -28,7 +28,8 @@ def refusing(kind: type[AceError], place: object, what: str = "damaged") -> Iter
     except AceError:
         raise
     except OSError as error:
-        raise kind(f"{place}: cannot be read: {error.strerror or first_line(error)}") from error
+        why = f"cannot be read: {error.strerror}" if error.strerror else f"{what}: {first_line(error)}"
+        raise kind(f"{place}: {why}") from error
     except RecursionError as error:
         raise kind(f"{place}: {what}: nested too deeply") from error
     except MemoryError as error:
@@ -47,12 +48,16 @@ def first_line(error: BaseException) -> str:
 def open_plain(path: Path, kind: type[AceError]) -> BinaryIO:
     """Open a plain file for reading. Raises `kind` where there is none, for pipes and devices too."""
     with refusing(kind, path):
-        # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise kind(f"{path}: is a pipe or device, expected a file")
     return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Opening a pipe waits otherwise for somebody to write into it.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_bytes(path: Path, limit: int, kind: type[AceError]) -> bytes:

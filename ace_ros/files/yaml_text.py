@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ace_ros.errors import AceError
+from ace_ros.files.json_text import refuse_twice
 from ace_ros.files.limits import MAX_DEPTH, MAX_YAML_VALUES
 from ace_ros.files.outside import refusing
 
@@ -42,9 +43,7 @@ def _check(node: Any) -> None:
         for parent in level:
             below += _children(parent)
             if depth > MAX_DEPTH or count + len(below) > MAX_YAML_VALUES:
-                raise ValueError(
-                    f"has more than {MAX_YAML_VALUES} values, or nested more than {MAX_DEPTH} deep"
-                )
+                raise ValueError(f"more than {MAX_YAML_VALUES} values, or nested more than {MAX_DEPTH} deep")
         level, count = below, count + len(below)
 
 
@@ -52,11 +51,6 @@ def _children(node: Any) -> list[Any]:
     if isinstance(node.value, str):
         return []
     if all(isinstance(child, tuple) for child in node.value):
-        keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-        twice = (
-            next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
-        )
-        if twice is not None:
-            raise ValueError(f"the key {twice[:80]!r} occurs twice")
+        refuse_twice([key.value for key, _ in node.value if isinstance(key.value, str)])
         return [child for pair in node.value for child in pair]
     return list(node.value)

@@ -152,8 +152,12 @@ def _told(missing: dict[int, str]) -> str:
 
 
 def _checked_drive(path: Path, drive: Tensor | None) -> Tensor | None:
-    if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
-        raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
+    if drive is None:
+        return None
+    if drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4 or drive.dtype != torch.float64:
+        raise MapError(f"{path}: damaged ace_ros map: its drive is {drive.dtype} {tuple(drive.shape)}")
+    if not torch.isfinite(drive).all():
+        raise MapError(f"{path}: damaged ace_ros map: its drive has values that are not finite numbers")
     return drive
 
 

@@ -98,17 +98,17 @@ def _check_archive(path: Path, file: BinaryIO) -> None:
 
     `weights_only` executes nothing, but it lets a few bytes ask for any amount of memory.
     """
-    with refusing(MapError, path, "not a checkpoint as PyTorch 1.6 or later writes it"):
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise MapError(f"{path}: has compressed parts, which PyTorch does not write")
-            size = sum(member.file_size for member in members)
-            if size > MAX_CHECKPOINT_BYTES:
-                raise MapError(f"{path}: holds {size} bytes, ACE's encoder has about 22 million")
-            for member in members:
-                if member.filename.endswith("/data.pkl"):
-                    _check_pickle(path, archive.read(member))
+    what = "not a checkpoint as PyTorch 1.6 or later writes it"
+    with refusing(MapError, path, what), zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise MapError(f"{path}: has compressed parts, which PyTorch does not write")
+        size = sum(member.file_size for member in members)
+        if size > MAX_CHECKPOINT_BYTES:
+            raise MapError(f"{path}: holds {size} bytes, ACE's encoder has about 22 million")
+        for member in members:
+            if member.filename.endswith("/data.pkl"):
+                _check_pickle(path, archive.read(member))
 
 
 def _check_pickle(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from ace_ros.atlas.folder import is_atlas, map_path
 from ace_ros.atlas.index import Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
+from ace_ros.files.outside import refusing
 from ace_ros.geometry.camera import Camera
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.maps.scene_map import SceneMap
@@ -129,8 +130,10 @@ def load_map(
     except ConfigError as error:
         raise MapNotFoundError(f"{error}; a file needs its absolute path") from error
     own = load_encoder(encoder) if encoder else None
-    folder = path if path.is_dir() else path.with_suffix("")
-    if not path.is_file() and is_atlas(folder):
+    with refusing(MapNotFoundError, str(path)[:300], "no name of a map"):  # too long, for example
+        folder = path if path.is_dir() else path.with_suffix("")
+        in_atlas = not path.is_file() and is_atlas(folder)
+    if in_atlas:
         if not place:
             return AtlasMap(folder.name, PlaceFinder(folder, ransac, atlas, device, own))
         found = _place_of(folder, place)

@@ -134,7 +134,7 @@ def test_a_bad_pose_is_refused(scene_folder: Path, T: np.ndarray, words: str) ->
     [
         ("", "0 numbers"),
         ("60 61", "2 numbers"),
-        ("focal 60", "something else than numbers"),
+        ("focal 60", "'focal' is no number"),
         ("nan", "not finite"),
         ("-60", "not above zero"),
         ("0", "not above zero"),
@@ -296,7 +296,7 @@ def test_frames_without_a_pose_at_the_end_of_a_recording_are_left_out(scene_fold
         (lambda note: note.pop("image"), 'the key "image"'),
         (lambda note: note.update(image="../a.png"), "'../a.png'"),
         (lambda note: note.update(stamp_ns=1.5), "whole nanoseconds"),
-        (lambda note: note.update(distortion=[float("nan")]), "finite numbers"),
+        (lambda note: note.update(distortion=[float("nan")]), "NaN is not a finite number"),
         (lambda note: note.update(size=[0, 48]), "[width, height]"),
         (lambda note: note.update(frame_id="x" * 5000), "longer than 4096 bytes"),
     ],
@@ -311,7 +311,7 @@ def test_damage_inside_the_notes_is_an_error(scene_folder: Path) -> None:
     write_notes(scene_folder, lambda note: None)
     path = scene_folder / "train/frames.jsonl"
     path.write_bytes(b"{" + path.read_bytes())
-    assert "frames.jsonl, line 1: not a JSON object" in refusal(scene_folder)
+    assert "frames.jsonl, line 1: is not valid JSON" in refusal(scene_folder)
     path.write_bytes(b"[" * 3000 + b"\n")
     assert "frames.jsonl, line 1" in refusal(scene_folder)
 

@@ -195,10 +195,8 @@ def read_cambridge(source: Path) -> list[PosedImage]:
 
 def _nvm_focals(path: Path) -> dict[str, float]:
     # Line by line: many points follow the cameras.
-    lines = (
-        (n, line.decode(errors="replace").split()) for n, line in read_lines(path, MAX_LINE_BYTES, SceneError)
-    )
-    lines = ((number, words) for number, words in lines if words)
+    rows = read_lines(path, MAX_LINE_BYTES, SceneError)
+    lines = ((number, row.decode(errors="replace").split()) for number, row in rows if row.strip())
     heading = [words[0] for _, words in islice(lines, 2)]
     if len(heading) < 2 or heading[0] != "NVM_V3" or not re.fullmatch("[0-9]{1,7}", heading[1]):
         raise SceneError(f"{path}: expected NVM_V3 and the number of its cameras")

@@ -50,7 +50,7 @@ ABOUT_OTHER_THINGS = {
 }  # fmt: skip
 # How names of keys begin or what they contain that tell of a lens, its image or its shutter.
 OF_THE_LENS = re.compile(
-    r"(?i)^([kpsbcf]_?\d+|[fc][xy]|f|s_?[xy]|xi|alpha|beta|gamma|tau_?[xy]?|skew|width|height|res(olution)?)$|"
+    r"(?i)^([kpsbcf]_?\d+|[fc][xy]|f|s_?[xy]|xi|alpha|beta|gamma|tau_?[xy]?|width|height|res(olution)?)$|"
     r"lens|camera|fish|dist(ort|_coef|$)|focal|fov|fl_|radial|tangent|skew|intrins|theta|latlong|lat_long|"
     r"equirect|spheric|panora|ortho|projection|omni|principal|shutter|crop|binning|rectif|prism|polynom"
 )
@@ -83,7 +83,7 @@ def nerf_camera(values: dict[str, Any], image_size: tuple[int, int]) -> Camera:
 def number(values: dict[str, Any], key: str, default: float | None = None) -> float:
     """Return the number under a key. Raises SceneError naming it."""
     value = values.get(key, default)
-    if not is_number(value):
+    if value is None or not is_number(value):
         raise SceneError(f"{key} is {str(value)[:80]}, expected a number")
     return float(value)
 
@@ -141,8 +141,8 @@ def _refuse_other_lenses(values: dict[str, Any]) -> None:
     of_lens = [key for key in said if OF_THE_LENS.search(key)]
     if of_lens:
         raise SceneError(
-            f"{of_lens[0][:80]} is {str(values[of_lens[0]])[:80]}: this key is not known and could change the "
-            "lens; convert the images to one of the models PINHOLE, OPENCV or OPENCV_FISHEYE"
+            f"{of_lens[0][:80]} is {str(values[of_lens[0]])[:80]}: this key is not known and could change "
+            "the lens; convert the images to one of the models PINHOLE, OPENCV or OPENCV_FISHEYE"
         )
     for key in said:
         _say_unread(key)
