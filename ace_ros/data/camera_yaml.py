@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,11 +121,9 @@ def _numbers(content: dict[str, Any], key: str, count: int | None = None) -> lis
     values = values.get("data") if isinstance(values, dict) else values
     rows = values if isinstance(values, list) else [None]
     flat = [value for row in rows for value in (row if isinstance(row, list) else [row])]
-    try:
-        # YAML takes 1e-05 for a text.
+    found: list[Any] = [None]
+    with suppress(ValueError):  # YAML takes 1e-05 for a text
         found = [real(value) if isinstance(value, str) else value for value in flat]
-    except ValueError:
-        found = [None]
     if not all(map(is_number, found)) or (count is not None and len(found) != count):
         expected = "numbers" if count is None else f"{count} numbers"
         raise CameraError(f"{key} is {str(values)[:80]}, expected {expected}")

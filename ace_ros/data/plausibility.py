@@ -116,7 +116,8 @@ def _far(positions: np.ndarray) -> str:
     x, y, z = centre
     return (
         f"the cameras are at about ({x:.0f}, {y:.0f}, {z:.0f}) m, as in UTM or another grid of the earth; "
-        "point clouds and many tools have 32 bits and are off by centimetres to metres there: subtract an origin"
+        "point clouds and many tools have 32 bits and are off by centimetres to metres there: subtract an "
+        "origin"
     )
 
 

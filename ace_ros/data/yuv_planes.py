@@ -79,7 +79,7 @@ def decode_planes(encoding: str, height: int, width: int, step: int, data: Any) 
         u, v = rest.reshape(2, size[0], colour_step)[..., : size[1]]
     if planes.v_first:
         u, v = v, u
-    u, v = (
+    u_full, v_full = (
         cv2.resize(np.ascontiguousarray(c), (width, height), interpolation=cv2.INTER_NEAREST) for c in (u, v)
     )
-    return np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(luma), u, v]), BGR_OF_YUV))
+    return np.asarray(cv2.transform(cv2.merge([np.ascontiguousarray(luma), u_full, v_full]), BGR_OF_YUV))

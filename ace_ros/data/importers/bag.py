@@ -131,8 +131,8 @@ class _Keyframe:
         frame = frame_name(message.header.frame_id)
         if frame != self.frame:
             raise CameraError(
-                f"depth is in frame {frame!r}, the images in {self.frame!r}; expected depth registered to the "
-                "images"
+                f"depth is in frame {frame!r}, the images in {self.frame!r}; expected depth registered to "
+                "the images"
             )
         depth_mm = depth_of_message(message)
         check_aspect((depth_mm.shape[1], depth_mm.shape[0]), self.camera.size)
@@ -152,13 +152,9 @@ def _range_of(bag: Bag, topic: str) -> GrowingRange:
     for message in bag.messages([topic], step):
         with suppress(CameraError):  # said where that image is imported
             decode_message(message, note)
-        if not ranges and not _may_have_16_bits(message):
+        if not ranges:  # the first has 8 bits, and so have the others
             break
     return GrowingRange(ranges)
-
-
-def _may_have_16_bits(message: Any) -> bool:
-    return hasattr(message, "format") or "16" in message.encoding
 
 
 class _NoCamera(CameraError):

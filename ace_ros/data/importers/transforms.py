@@ -107,8 +107,8 @@ class TransformTree:
     def _left_out_in_words(self) -> str:
         """Return which transforms could not be used, empty where all could."""
         return "".join(
-            f"; {count} transforms {parent} -> {child} were left out, for their quaternions have no length or "
-            "they are not finite numbers"
+            f"; {count} transforms {parent} -> {child} were left out: their quaternions have no length, "
+            "or they are not finite numbers"
             for (parent, child), count in self._left_out.most_common(2)
         )
 
