@@ -21,7 +21,8 @@ from ace_ros.geometry.se3 import inverse
 from ace_ros.nodes.clouds import points_of_message
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.options import MapperConfig
-from ace_ros.nodes.pose_source import TIME_JUMP_NS, NoPose, wait_for_pose
+from ace_ros.nodes.pose_source import NoPose, wait_for_pose
+from ace_ros.nodes.stamps import TIME_JUMP_NS
 
 KEPT_MESSAGES = 100
 

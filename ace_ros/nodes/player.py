@@ -21,6 +21,7 @@ from ace_ros.data.scene import Frame, load_scene
 from ace_ros.errors import ConfigError
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_transform
+from ace_ros.nodes.faults import Faults
 from ace_ros.nodes.images import compressed_message, image_message, to_bgr
 from ace_ros.nodes.listeners import Listeners, nobody_hears
 from ace_ros.nodes.options import PlayerConfig
@@ -36,6 +37,7 @@ class Player(Node):
 
     def __init__(self) -> None:
         super().__init__("player", automatically_declare_parameters_from_overrides=True)
+        self.faults = Faults(self)
         self._config: PlayerConfig = Parameters(self, PlayerConfig)[PlayerConfig]
         if not self._config.scene:
             raise ConfigError("parameter scene is empty, expected the folder of a scene")
