@@ -18,6 +18,7 @@ from ace_ros.cli.config_options import given_options
 from ace_ros.cli.map_options import training_config
 from ace_ros.config import BagConfig, RansacConfig, override
 from ace_ros.errors import AceError, SceneError
+from ace_ros.files.names import frame_name
 from ace_ros.files.writable import require_writable_folder
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
 
     limit_threads(job.threads or usable_cores())
     output = map_path(Path(job.output))
-    request = MapRequest(output, job.chunks, job.map_frame, job.resume)
+    request = MapRequest(output, job.chunks, frame_name(job.map_frame), job.resume)
     workers = Workers(parse_device(job.device), job.threads, job.ray_address)
     scene = load_scene(Path(job.scene))
     warn_of_drive(scene.folder, scene.frames)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ace_ros.data.image_decoding import as_pixels
 from ace_ros.data.image_file import image_header, read_unchanged
-from ace_ros.data.plausibility import depth_doubt, warn_once
+from ace_ros.data.plausibility import depth_doubt, metres_doubt, warn_once
 from ace_ros.data.scene import DEPTH_FOLDER, Scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry.camera import Camera
@@ -105,7 +105,10 @@ def depth_of_message(message: Any) -> np.ndarray:
     raw = as_pixels(encoding, (height, width, 1), int(message.step), size, message.data)
     kind = (">" if message.is_bigendian else "<") + ("u2" if size == 2 else "f4")
     depth = raw.view(kind)
-    return depth.astype(np.uint16) if size == 2 else millimetres(depth, per_unit)
+    depth_mm = depth.astype(np.uint16) if size == 2 else millimetres(depth, per_unit)
+    if size == 4 and not depth_mm.any() and (doubt := metres_doubt(depth)):
+        raise CameraError(doubt)
+    return depth_mm
 
 
 def check_aspect(size: tuple[int, int], of_image: tuple[int, int]) -> None:

@@ -124,7 +124,7 @@ def _png_is_whole(data: bytes) -> bool:
             raise CameraError("is an animated PNG, expected a single image")
         at += 12 + length
         if kind == b"IEND":
-            return at <= len(data)
+            return bool(at <= len(data))
     return False
 
 

@@ -109,6 +109,15 @@ def depth_doubt(depth_mm: np.ndarray) -> str:
     return f"the median depth is {median / 1000:g} m; expected millimetres, is it in another unit?"
 
 
+def metres_doubt(depth: np.ndarray) -> str:
+    """Return what is doubtful in a depth image (h, w) that should be metres; empty where nothing is."""
+    known = depth[np.isfinite(depth) & (depth > 0)]
+    median = float(np.median(known)) if known.size else 0.0
+    if median * 1000 <= FARTHEST_DEPTH_MM:
+        return ""
+    return f"the median depth is {median:g} m; 32FC1 is in metres, are these millimetres?"
+
+
 def _far(positions: np.ndarray) -> str:
     centre = np.median(positions, axis=0)
     if np.abs(centre).max() < FAR_FROM_ORIGIN_M:

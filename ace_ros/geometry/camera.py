@@ -144,8 +144,8 @@ class Camera:
             for _ in range(NEWTON_STEPS):
                 value, slope = _equidistant_polynomial(theta, self.distortion)
                 theta = theta - (value - radius) / slope.clamp(min=1e-6)
-            return direction * torch.tan(theta)
-        rays = direction * torch.tan(theta)
+            return torch.mul(direction, torch.tan(theta))
+        rays: Tensor = direction * torch.tan(theta)
         for _ in range(NEWTON_STEPS):
             rays = rays - _newton_step(rays, self._distort(rays) - distorted, self.distortion)
         return rays

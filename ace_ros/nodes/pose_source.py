@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.se3 import interpolate
 from ace_ros.nodes.conversions import complaint_of, matrix_of_pose, stamp_ns
 from ace_ros.nodes.stamps import Order, StampLine, apart
@@ -134,14 +135,9 @@ class OdometryBuffer:
         return complaint_of(message.pose.pose.position, message.pose.pose.orientation)
 
     def _wrong_frame(self, message: Any) -> str:
-        if message.header.frame_id != self._frame:
-            return (
-                f"odometry arrives in frame {message.header.frame_id!r}, expected {self._frame!r} "
-                "(parameter odom_frame)"
-            )
-        if message.child_frame_id != self._base_frame:
-            return (
-                f"odometry is of frame {message.child_frame_id!r}, expected {self._base_frame!r} "
-                "(parameter base_frame)"
-            )
+        frame, child = frame_name(message.header.frame_id), frame_name(message.child_frame_id)
+        if frame != self._frame:
+            return f"odometry arrives in frame {frame!r}, expected {self._frame!r} (parameter odom_frame)"
+        if child != self._base_frame:
+            return f"odometry is of frame {child!r}, expected {self._base_frame!r} (parameter base_frame)"
         return ""

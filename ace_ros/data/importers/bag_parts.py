@@ -28,8 +28,8 @@ def files_to_open(bag: Path) -> list[Path]:
         raise SceneError(f"{bag}: no such bag")
     if bag.suffix == ".active":
         raise SceneError(
-            f"{bag}: its recorder did not close it; 'rosbag reindex {bag.name}' repairs it, then rename it to "
-            f"{bag.stem}"
+            f"{bag}: its recorder did not close it; 'rosbag reindex {bag.name}' repairs it, then rename it "
+            f"to {bag.stem}"
         )
     if not bag.is_dir():
         return [bag]
