@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from ace_ros.data.depth_image import check_aspect
 from ace_ros.data.plausibility import drive_doubts
 from ace_ros.data.recorder import SceneRecorder
+from ace_ros.data.scene import Frame
 from ace_ros.data.sixteen_bits import GrowingRange
 from ace_ros.errors import AceError, CameraError
 from ace_ros.files.names import frame_name
@@ -46,12 +47,6 @@ class Counts:
     dropped_image: int = 0
     dropped_storage: int = 0
     without_depth: int = 0
-
-
-class _Keyframe(NamedTuple):
-    T_map_camera: Tensor
-    camera: Camera
-    stamp_ns: int
 
 
 class Dropped(Exception):
@@ -173,7 +168,7 @@ class Recording:
         """Return what is doubtful in the keyframes, such as a drive in millimetres."""
         if self._first is None:
             return []
-        return drive_doubts([_Keyframe(T, self._first, stamp) for stamp, T in self.keyframes])
+        return drive_doubts([Frame(self.folder, T, self._first, stamp) for stamp, T in self.keyframes])
 
     def _run(self) -> None:
         while self._waiting or not self._stopping:
