@@ -42,7 +42,7 @@ def files_to_open(bag: Path) -> list[Path]:
         return files
     packed = [path.name for path in sorted(bag.glob("*.zstd"))]
     remedy = f"unpack {packed[0]} with zstd -d" if packed else "'ros2 bag reindex' makes it anew"
-    raise SceneError(f"{bag}: {why}, and there is no .mcap or .db3 file in the folder; {remedy}")
+    raise SceneError(f"{bag}: not a readable bag: {why}, and there is no .mcap or .db3 file in the folder; {remedy}")
 
 
 def remedy(bag: Path) -> str:
