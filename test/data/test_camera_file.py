@@ -36,7 +36,7 @@ DIALECTS = {
 }
 
 
-def read(folder: Path, name: str, text: str, size: tuple[int, int] = SIZE):  # noqa: ANN201
+def read(folder: Path, name: str, text: str, size: tuple[int, int] = SIZE):
     (folder / name).write_text(text)
     return read_camera(folder / name, size)
 

@@ -120,7 +120,9 @@ def test_blank_images_of_real_size_are_read(tmp_path: Path, flags: list[int]) ->
     """What can be packed best is no lie: a white wall, a black image."""
     for value in (0, 255):
         path = tmp_path / f"{value}.jpg"
-        cv2.imwrite(str(path), np.full((3000, 4000, 3), value, np.uint8), [*flags, cv2.IMWRITE_JPEG_QUALITY, 1])
+        cv2.imwrite(
+            str(path), np.full((3000, 4000, 3), value, np.uint8), [*flags, cv2.IMWRITE_JPEG_QUALITY, 1]
+        )
         assert read_grey(path).shape == (3000, 4000)
         other = path.with_suffix(".png")
         cv2.imwrite(str(other), np.full((3000, 4000), value, np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])

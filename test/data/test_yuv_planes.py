@@ -36,7 +36,9 @@ def message(bgr: np.ndarray, encoding: str, padding: int = 0) -> SimpleNamespace
         "u": 128 + (-37.945 * r - 74.494 * g + 112.439 * b) / 256,
         "v": 128 + (112.439 * r - 94.154 * g - 18.285 * b) / 256,
     }
-    small = {k: p.reshape(HEIGHT // rows, rows, WIDTH // columns, columns).mean((1, 3)) for k, p in planes.items()}
+    small = {
+        k: p.reshape(HEIGHT // rows, rows, WIDTH // columns, columns).mean((1, 3)) for k, p in planes.items()
+    }
     if "," in order:
         colours = [np.pad(small[k], [(0, 0), (0, padding // columns)]).ravel() for k in order.split(",")]
     else:

@@ -33,7 +33,10 @@ def lens(**values: Any) -> tuple[str, list[float]]:
         ({"camera_model": "OPENCV", "k1": 0.1, "p2": 0.2, "k4": 0}, ("plumb_bob", [0.1, 0, 0, 0.2, 0])),
         ({"camera_model": "SIMPLE_PINHOLE"}, ("pinhole", [])),
         ({"camera_model": "FULL_OPENCV", "k6": 0.1}, ("rational_polynomial", [0, 0, 0, 0, 0, 0, 0, 0.1])),
-        ({"aabb_scale": 16, "sharpness": 3.2, "applied_scale": 0.4, "fisheye_crop_radius": 40}, ("pinhole", [])),
+        (
+            {"aabb_scale": 16, "sharpness": 3.2, "applied_scale": 0.4, "fisheye_crop_radius": 40},
+            ("pinhole", []),
+        ),
         ({"rolling_shutter": [0, 0, 0, 0], "latlong": False, "my_note": "hello"}, ("pinhole", [])),
     ],
 )
