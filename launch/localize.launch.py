@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the localizer with a map: pose on /ace/pose, map -> odom on /tf.
 
-ros2 launch ace_ros localize.launch.py map:=kitchen image:=/camera/image_raw rviz:=true
+    ros2 launch ace_ros localize.launch.py map:=kitchen image:=/camera/image_raw rviz:=true
 """
 
 from launch import LaunchDescription

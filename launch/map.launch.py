@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the mapper: it records on /ace/record and trains on /ace/train.
 
-ros2 launch ace_ros map.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info
+    ros2 launch ace_ros map.launch.py image:=/camera/image_raw camera_info:=/camera/camera_info
 """
 
 from launch import LaunchDescription

@@ -290,8 +290,8 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     for arguments in (
         ("map", simulated_scene, "-o", inside),
         ("map", simulated_scene, "-o", inside, "--chunks", 2),
-        ("eval", trained.scene, trained.map, "--report", inside),
-        ("atlas", "add", inside, trained.map),
+        ("eval", trained.scene, trained.map_path, "--report", inside),
+        ("atlas", "add", inside, trained.map_path),
         ("import-dataset", "nerf", simulated_scene, "-o", inside),
     ):
         assert f"{inside}" in refused(*arguments), arguments
@@ -307,7 +307,7 @@ def test_figures_are_printed_even_where_the_report_fails(
 
     monkeypatch.setattr("ace_ros.evaluation.evaluate.write_report", disk_is_full)
     for more in ((), ("--json",)):
-        done = run("eval", trained.scene, trained.map, "--report", tmp_path / "report", *more)
+        done = run("eval", trained.scene, trained.map_path, "--report", tmp_path / "report", *more)
         assert done.returncode == 2 and "No space left" in done.stderr
         assert "localized" in done.stdout
 
@@ -332,7 +332,7 @@ def test_localize_takes_the_lens_and_the_names_that_eval_takes(trained: Trained,
         with (base / "frames.jsonl").open("a") as file:
             file.write(json.dumps(note) + "\n")
     images = sorted((base / "rgb").iterdir())
-    done = run("localize", trained.map, *images, "--json")
+    done = run("localize", trained.map_path, *images, "--json")
     assert done.returncode == 0, done.stderr
     for frame, line in zip(frames, done.stdout.splitlines(), strict=True):
         found = json.loads(line)

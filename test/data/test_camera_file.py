@@ -21,8 +21,9 @@ DIALECTS = {
     f"distortion_coefficients: {D}\n",
     "rows.yaml": "image_width: 854\nimage_height: 480\ncamera_matrix: [[500.2, 0, 425.5], [0, 501.2, 239.5], "
     f"[0, 0, 1]]\ndistortion_coefficients: {D}\n",
-    "opencv.yaml": "%YAML:1.0\n---\nimage_width: 854\nimage_height: 480\ncamera_matrix: !!opencv-matrix\n   rows: 3"
-    f"\n   cols: 3\n   dt: d\n   data: {K}\ndistortion_coefficients: !!opencv-matrix\n   rows: 1\n   cols: 5\n"
+    "opencv.yaml": "%YAML:1.0\n---\nimage_width: 854\nimage_height: 480\ncamera_matrix: !!opencv-matrix\n"
+    f"   rows: 3\n   cols: 3\n   dt: d\n   data: {K}\n"
+    "distortion_coefficients: !!opencv-matrix\n   rows: 1\n   cols: 5\n"
     "   dt: d\n   data: [ -1.0e-01, 5e-02, 1e-3, 2.5e-03, 0. ]\n",
     "kalibr.yaml": f"cam0:\n  camera_model: pinhole\n  distortion_coeffs: {D}\n  distortion_model: radtan\n"
     "  intrinsics: [500.2, 501.2, 425.5, 239.5]\n  resolution: [854, 480]\n  rostopic: /cam0/image_raw\n",

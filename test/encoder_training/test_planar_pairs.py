@@ -36,13 +36,9 @@ def test_visible_matches_look_alike_and_others_do_not(photos: list[np.ndarray]) 
         x, y = CELLS[pair.visible].T.astype(np.float32)
         u, v = pair.matches[pair.visible].T
         first, second = (
-            (
-                cv2.remap(image, *(c[None] for c in at), cv2.INTER_LINEAR)[0]
-                for image, at in zip(smooth, ((x, y), (u, v)), strict=True)
-            )
-            if pair.visible.any()
-            else (np.zeros(0), np.zeros(0))
-        )
+            cv2.remap(image, *(c[None] for c in at), cv2.INTER_LINEAR)[0]
+            for image, at in zip(smooth, ((x, y), (u, v)), strict=True)
+        ) if pair.visible.any() else (np.zeros(0), np.zeros(0))
         same.append(np.abs(first - second))
         shuffled.append(np.abs(first - rng.permutation(second)))
     assert np.median(np.concatenate(same)) < 0.25 * np.median(np.concatenate(shuffled))

@@ -51,7 +51,9 @@ def find(graph: Graph, start_node: Any, place: Place, rate_hz: float) -> np.ndar
     }
     tried = len(load_scene(place.scene, "test").frames)
     assert len(poses) >= 0.7 * tried, [s.message for s in statuses]
-    errors = [pose_error(matrix_of_pose(p.pose.pose), true[stamp_ns(p.header.stamp)]) for p in poses]
+    errors = [
+        pose_error(matrix_of_pose(p.pose.pose), true[stamp_ns(p.header.stamp)]) for p in poses
+    ]
     return np.array([(float(metres), float(torch.rad2deg(radians))) for metres, radians in errors])
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from ace_ros.nodes.trainer_process import TrainerProcess
 
-PROGRESS = 'print(\'{"event": "progress", "step": 3}\')'
-RESULT = 'print(\'{"event": "result", "map_bytes": 7}\')'
+PROGRESS = "print('{\"event\": \"progress\", \"step\": 3}')"
+RESULT = "print('{\"event\": \"result\", \"map_bytes\": 7}')"
 
 
 def python(*lines: str) -> list[str]:
@@ -95,7 +95,9 @@ def test_a_process_that_will_not_end_is_ended_by_force(monkeypatch: pytest.Monke
 
 def test_every_event_is_announced_and_the_end_last() -> None:
     seen: list[bool] = []
-    trainer = TrainerProcess(python(PROGRESS, PROGRESS, RESULT), lambda t: seen.append(t.outcome is not None))
+    trainer = TrainerProcess(
+        python(PROGRESS, PROGRESS, RESULT), lambda t: seen.append(t.outcome is not None)
+    )
     trainer.wait(30.0)
     deadline = time.monotonic() + 5.0
     while (not seen or not seen[-1]) and time.monotonic() < deadline:
