@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.files.names import check_name
+from ace_ros.files.json_text import is_whole, parse_json
+from ace_ros.files.limits import MAX_PLACE_BYTES
+from ace_ros.files.names import check_name, is_frame
+from ace_ros.files.outside import refusing
 from ace_ros.files.tensor_file import read_header, write_tensor_file
 from ace_ros.maps.global_descriptor import SIZE
 from ace_ros.maps.scene_map import DESCRIPTORS
@@ -29,7 +32,7 @@ from ace_ros.maps.scene_map import DESCRIPTORS
 FORMAT = "ace_ros atlas"
 FORMAT_VERSION = 1
 INDEX_NAME = "atlas.index"
-MAX_PLACES, MAX_LINE_BYTES = 2_000_000, 1 << 16  # limits on what a foreign file may hold
+MAX_PLACES = 2_000_000  # a limit on what a foreign file may hold
 ROWS_AT_A_TIME = 4096
 EARTH_RADIUS_M = 6_371_000.0
 
@@ -80,16 +83,14 @@ class AtlasIndex:
     def __getitem__(self, number: int) -> Place:
         """Return a place by its number. Raises MapError when its line is damaged."""
         start = int(self._line_ends[number - 1]) if number else 0
-        line = self._lines[start : int(self._line_ends[number])][:MAX_LINE_BYTES].tobytes()
+        line = self._lines[start : int(self._line_ends[number])][:MAX_PLACE_BYTES].tobytes()
         latitude, longitude = self._positions[number].tolist()
-        try:
-            return Place(
-                bounds=torch.from_numpy(self._bounds[number].copy()),
-                position=None if math.isnan(latitude) else (latitude, longitude),
-                **_checked(json.loads(line)),
-            )
-        except (ConfigError, KeyError, TypeError, ValueError) as error:
-            raise MapError(f"damaged {FORMAT} index: place {number} has no usable {error}") from error
+        position = None if math.isnan(latitude) else (latitude, longitude)
+        bounds = torch.from_numpy(self._bounds[number].copy())
+        place = f"damaged {FORMAT} index: place {number}"
+        if not torch.isfinite(bounds).all():
+            raise MapError(f"{place} has bounds that are not finite numbers")
+        return Place(bounds=bounds, position=position, **_checked(line, place))
 
     def find(self, name: str) -> int | None:
         """Return the number of the place of that name, None where there is none."""
@@ -123,13 +124,12 @@ class AtlasIndex:
             rows = self._descriptors
         else:
             rows = torch.cat([self._descriptors[e - n : e] for e, n in zip(ends, counts, strict=True)])
-        similarity = _cosines(rows, query.float())
+        # NaN, of a damaged index, would be the most similar of all.
+        similarity = _cosines(rows, query.float()).nan_to_num(-1.0, -1.0, -1.0)
         starts = np.concatenate([[0], counts.cumsum()[:-1]])
         best = torch.from_numpy(np.maximum.reduceat(similarity.numpy(), starts))
         top = best.topk(min(count, len(best)))
-        return [
-            (int(chosen[i]), s) for i, s in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        ]
+        return [(int(chosen[i]), s) for i, s in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
 
     def near(self, position: tuple[float, float], radius_m: float) -> np.ndarray:
         """Return the numbers of places within a distance of a latitude and longitude in degrees."""
@@ -155,13 +155,10 @@ def read_index(folder: Path) -> AtlasIndex:
     """Open the index of an atlas. Raises MapError when it is missing, foreign, damaged or newer."""
     path = Path(folder) / INDEX_NAME
     header = read_header(path, FORMAT, FORMAT_VERSION)
-    try:
-        with safe_open(path, "pt") as file:
-            # Mapped, not read: the file is replaced as a whole, never changed.
-            columns = {name: file.get_tensor(name) for name in _SHAPES}
+    with refusing(MapError, path, f"damaged or truncated {FORMAT}"), safe_open(path, "pt") as file:
+        # Mapped, not read: the file is replaced as a whole, never changed.
+        columns = {name: file.get_tensor(name) for name in _SHAPES}
         encoder, encoder_hash = header["encoder"], header["encoder_hash"]
-    except (SafetensorError, OSError, KeyError) as error:
-        raise MapError(f"{path}: damaged or truncated {FORMAT}: {error}") from error
     _check_columns(path, columns)
     return AtlasIndex(encoder, encoder_hash, columns)
 
@@ -212,7 +209,7 @@ def _check_columns(path: Path, columns: dict[str, Tensor]) -> None:
         raise MapError(f"{path}: damaged {FORMAT}: its columns are of different lengths")
     for ends, of in (("line_ends", "places"), ("signature_ends", DESCRIPTORS)):
         values = columns[ends]
-        ordered = bool((values.diff(prepend=values.new_zeros(1)) >= 0).all())
+        ordered = bool((values[1:] >= values[:-1]).all() and (values[:1] >= 0).all())
         if not ordered or (places and int(values[-1]) > len(columns[of])):
             raise MapError(f"{path}: damaged {FORMAT}: its {ends} are out of order")
 
@@ -235,21 +232,34 @@ def _line(place: Place) -> bytes:
         "map_bytes": place.map_bytes, "created": place.created, "grade": place.validation,
     }  # fmt: skip
     line = json.dumps(about).encode() + b"\n"
-    if len(line) > MAX_LINE_BYTES:
-        raise MapError(f"place {place.name!r} takes {len(line)} bytes in the index, over {MAX_LINE_BYTES}")
+    if len(line) > MAX_PLACE_BYTES:
+        raise MapError(f"place {place.name!r} takes {len(line)} bytes in the index, over {MAX_PLACE_BYTES}")
     return line
 
 
-def _checked(about: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a line of JSON; raises ConfigError, KeyError or TypeError where one is wrong."""
-    kinds = {"name": str, "map_frame": str, "sha256": str, "map_bytes": int, "created": str, "grade": dict}
-    for key, kind in kinds.items():
-        if not isinstance(about[key], kind):
-            raise TypeError(key)
-    check_name(about["name"], "place")
-    fields = {key: about[key] for key in kinds}
+def _checked(line: bytes, place: str) -> dict[str, Any]:
+    """Return the fields of a line of JSON. Raises MapError naming the place."""
+    about = parse_json(line, place, MapError, finite=False)  # figures may be NaN
+    for key, is_right in _FIELDS.items():
+        if not isinstance(about, dict) or not is_right(about.get(key)):
+            raise MapError(f"{place} has no usable {key!r}")
+    try:
+        check_name(about["name"], "place")
+    except ConfigError as error:
+        raise MapError(f"{place}: {error}") from error
+    fields = {key: about[key] for key in _FIELDS}
     fields["validation"] = fields.pop("grade")
     return fields
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "name": lambda value: isinstance(value, str),
+    "map_frame": is_frame,
+    "sha256": lambda value: isinstance(value, str),
+    "map_bytes": lambda value: is_whole(value, 0),
+    "created": lambda value: isinstance(value, str) and value.isprintable(),
+    "grade": lambda value: isinstance(value, dict),
+}
 
 
 def _frame_key(map_frame: str) -> int:

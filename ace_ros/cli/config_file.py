@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import Field, fields
@@ -12,6 +11,10 @@ from typing import Any
 
 from ace_ros.config import CheckedConfig, complaint, help_text, suggestion
 from ace_ros.errors import ConfigError
+from ace_ros.files.json_text import parse_json
+from ace_ros.files.limits import MAX_CONFIG_BYTES
+from ace_ros.files.outside import read_text
+from ace_ros.files.yaml_text import parse_yaml
 
 WIDTH = 100
 
@@ -31,7 +34,9 @@ def read_config(path: Path, kind: type[CheckedConfig]) -> dict[str, Any]:
     result = {}
     for name, value in _contents(path).items():
         if name not in known:
-            raise ConfigError(f"{path}: there is no option {name!r}; {suggestion(str(name), known)}")
+            raise ConfigError(
+                f"{path}: there is no option {str(name)[:80]!r}; {suggestion(str(name)[:80], known)}"
+            )
         value = _as_number(known[name], value)
         if said := complaint(known[name], value):
             raise ConfigError(f"{path}: {name} {said}")
@@ -51,40 +56,16 @@ def config_text(config: CheckedConfig) -> str:
 
 
 def _contents(path: Path) -> Mapping[Any, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not a text file in UTF-8") from error
-    found = _from_json(path, text) if path.suffix.lower() == ".json" else _from_yaml(path, text)
+    text = read_text(path, MAX_CONFIG_BYTES, ConfigError)
+    if path.suffix.lower() == ".json":
+        found = parse_json(text, path, ConfigError)
+    else:
+        instead = ", or write the options as JSON into a file that ends in .json"
+        found = parse_yaml(text, path, ConfigError, instead)
+        found = {} if found is None else found  # an empty file
     if not isinstance(found, Mapping):
-        raise ConfigError(
-            f"{path}: expected options as NAME: VALUE, found {json.dumps(found, default=str)[:80]}"
-        )
+        raise ConfigError(f"{path}: expected options as NAME: VALUE, found {str(found)[:80]}")
     return found
-
-
-def _from_json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not valid JSON: {error}") from error
-
-
-def _from_yaml(path: Path, text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:  # optional, as the core needs none of it
-        raise ConfigError(
-            f"{path}: reading YAML needs PyYAML: install it with pip install 'ace_ros[extras]', or write the "
-            "options as JSON into a file that ends in .json"
-        ) from error
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
-    return {} if found is None else found
 
 
 def _as_number(f: Field[Any], value: Any) -> Any:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, field, fields, replace
 from typing import Any, TypeVar
 
 from ace_ros.errors import ConfigError
+from ace_ros.files.names import frame_name
 
 Config = TypeVar("Config", bound="CheckedConfig")
+MAX_FLOAT = sys.float_info.max  # a whole number may be larger
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -56,11 +58,13 @@ def help_text(f: Field[Any]) -> str:
 class CheckedConfig:
     """A frozen dataclass whose values are checked against their declarations when it is made.
 
-    Raises ConfigError, which names the option.
+    Names of frames lose leading slashes, as in tf. Raises ConfigError, which names the option.
     """
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
+            if f.name.endswith("_frame") and isinstance(getattr(self, f.name), str):
+                object.__setattr__(self, f.name, frame_name(getattr(self, f.name)))
             if said := complaint(f, getattr(self, f.name)):
                 raise ConfigError(f"{f.name} {said}")
 
@@ -72,16 +76,16 @@ def complaint(f: Field[Any], value: Any) -> str:
     number = kind in (int, float)
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and number):
-        return f"must be {KINDS[kind]}, got {value!r}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"must be a finite number, got {value}"
+        return f"must be {KINDS[kind]}, got {value!r:.80}"
+    if number and not abs(value) <= MAX_FLOAT:
+        return f"must be a finite number, got {value!r:.80}"
     unit = f" {about['unit']}" if about["unit"] else ""
     if about["low"] is not None and value < about["low"]:
         return f"must be at least {about['low']}{unit}, got {value}"
     if about["high"] is not None and value > about["high"]:
         return f"must be at most {about['high']}{unit}, got {value}"
     if about["choices"] and value not in about["choices"]:
-        return f"must be one of {', '.join(about['choices'])}, got {value!r}"
+        return f"must be one of {', '.join(about['choices'])}, got {value!r:.80}"
     return ""
 
 
@@ -90,7 +94,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
     known = [f.name for f in fields(config)]  # type: ignore[arg-type]
     for name in changes:
         if name not in known:
-            raise ConfigError(f"there is no option {name!r}; {suggestion(name, known)}")
+            raise ConfigError(f"there is no option {name!r:.80}; {suggestion(name, known)}")
     return replace(config, **changes)  # type: ignore[type-var]
 
 

@@ -10,17 +10,18 @@ off. Any other damage is an error.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ace_ros.errors import SceneError
+from ace_ros.files.json_text import is_number, is_whole, parse_json
+from ace_ros.files.limits import MAX_NOTE_BYTES, MAX_SIDE
+from ace_ros.files.names import is_file_name
+from ace_ros.files.outside import read_lines
 from ace_ros.geometry.camera import Camera
 
 FRAMES_FILE = "frames.jsonl"
-MAX_FILE_BYTES = 1 << 28
-MAX_LINE_BYTES = 4096
 KEYS = ("image", "stamp_ns", "frame_id", "model", "distortion", "size")
 
 
@@ -48,26 +49,14 @@ def read_frame_notes(path: Path) -> dict[str, FrameNote]:
 
     Raises SceneError naming the line.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SceneError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     # Every whole line ends with a newline, so what follows the last one was cut off.
-    notes = [_parse_note(path, i, line) for i, line in enumerate(lines[:-1], 1) if line.strip()]
+    lines = (entry for entry in read_lines(path, MAX_NOTE_BYTES, SceneError) if entry[1].endswith(b"\n"))
+    notes = [_parse_note(path, number, line) for number, line in lines if line.strip()]
     return {note.image: note for note in notes}
 
 
 def _parse_note(path: Path, number: int, line: bytes) -> FrameNote:
-    if len(line) > MAX_LINE_BYTES:
-        raise SceneError(f"{path}, line {number}: longer than {MAX_LINE_BYTES} bytes")
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise SceneError(f"{path}, line {number}: not a JSON object") from error
-    except RecursionError as error:
-        raise SceneError(f"{path}, line {number}: nested too deeply") from error
+    values = parse_json(line, f"{path}, line {number}", SceneError)
     wrong = _wrong_key(values)
     if wrong:
         raise SceneError(f"{path}, line {number}: {wrong}")
@@ -88,28 +77,20 @@ def _wrong_key(values: Any) -> str:
         return 'expected a JSON object with the key "image"'
     for key, value in values.items():
         if key not in KEYS:
-            return f"unknown key {key!r}; known are {', '.join(KEYS)}"
+            return f"unknown key {key[:80]!r}; known are {', '.join(KEYS)}"
         if not _CHECKS[key](value):
             return f"key {key!r} has the value {value!r:.80}, expected {_EXPECTED[key]}"
     return ""
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)
-
-
 _CHECKS = {
-    "image": lambda value: isinstance(value, str) and 0 < len(value) <= 255 and "/" not in value,
-    "stamp_ns": lambda value: value is None or _is_int(value),
+    "image": is_file_name,
+    "stamp_ns": lambda value: value is None or is_whole(value, -(1 << 63), (1 << 63) - 1),
     "frame_id": lambda value: isinstance(value, str),
     "model": lambda value: isinstance(value, str),
-    "distortion": lambda value: isinstance(value, list) and all(map(_is_number, value)),
+    "distortion": lambda value: isinstance(value, list) and all(map(is_number, value)),
     "size": lambda value: (
-        isinstance(value, list) and len(value) == 2 and all(_is_int(n) and n > 0 for n in value)
+        isinstance(value, list) and len(value) == 2 and all(is_whole(n, 1, MAX_SIDE) for n in value)
     ),
 }
 _EXPECTED = {

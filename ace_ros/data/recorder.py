@@ -21,6 +21,7 @@ from ace_ros.data.depth_image import check_aspect, encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
 from ace_ros.data.scene import DEPTH_FOLDER, MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.limits import MAX_POSITION_M
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
@@ -115,6 +116,9 @@ class SceneRecorder:
         self._position = position.copy()
 
     def _refuse_foreign_scene(self) -> None:
+        for path in (self.folder, self._rgb, self._poses, self._calibration, self._depth, self._notes):
+            if path.is_symlink():  # what is deleted and written must be the recording's own
+                raise SceneError(f"{path}: is a link; a recording goes on only in folders of its own")
         if self._notes.exists() or not self._rgb.exists() or not any(self._rgb.iterdir()):
             return
         raise SceneError(
@@ -136,7 +140,7 @@ class SceneRecorder:
         notes = read_frame_notes(self._notes)
         data = self._notes.read_bytes()
         if not data.endswith(b"\n") or any(Path(image).stem > last for image in notes):
-            lines = data.split(b"\n")[:-1]
+            lines = [line for line in data.split(b"\n")[:-1] if line.strip()]
             whole = [line for line in lines if Path(json.loads(line)["image"]).stem <= last]
             write_atomically(self._notes, b"".join(line + b"\n" for line in whole))
         return names
@@ -153,6 +157,8 @@ def _check_frame(image: np.ndarray, T: np.ndarray, camera: Camera) -> None:
         )
     if T.shape != (4, 4) or not se3.rigid_defect(torch.from_numpy(T)) < MAX_RIGID_DEFECT:
         raise SceneError(f"pose to record is not a rigid transform (4, 4): {T.tolist()}")
+    if np.abs(T[:3, 3]).max() > MAX_POSITION_M:
+        raise SceneError(f"pose to record is more than {MAX_POSITION_M:g} m from the origin")
 
 
 def _format_matrix(matrix: np.ndarray) -> bytes:

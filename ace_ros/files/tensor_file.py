@@ -12,13 +12,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from ace_ros.errors import MapError
+from ace_ros.files.limits import MAX_TENSOR_FILE_BYTES, MAX_TENSOR_HEADER_BYTES
+from ace_ros.files.outside import open_plain, refuse_holes, refusing
 
-MAX_FILE_BYTES = 1 << 31  # larger than any ensemble; a limit against hostile or mistaken files
+# What our files hold; others, such as bfloat16, NumPy does not know.
+TYPES = (torch.float16, torch.float32, torch.float64, torch.int8, torch.uint8, torch.int64)
 
 
 def write_tensor_file(
@@ -59,12 +63,18 @@ def read_tensor_file(
     is missing, foreign, truncated or newer.
     """
     header = read_header(path, kind, version)
-    try:
-        with safe_open(path, "pt") as file:
-            # Copies, because the file may change under what is mapped into memory.
-            return {k: file.get_tensor(k).clone() for k in file.keys() if wanted(k)}, header  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise MapError(f"{path}: damaged or truncated {kind}: {error}") from error
+    with refusing(MapError, path, f"damaged or truncated {kind}"), safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if wanted(name)]  # noqa: SIM118
+        # Copies, because the file may change under what is mapped into memory.
+        return {name: checked_type(path, name, file.get_tensor(name)).clone() for name in names}, header
+
+
+def checked_type(path: Path, name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor of a file. Raises MapError where its type is none that our files have."""
+    if tensor.dtype not in TYPES:
+        expected = ", ".join(str(kind).removeprefix("torch.") for kind in TYPES)
+        raise MapError(f"{path}: {name[:80]} is of type {tensor.dtype}, expected one of {expected}")
+    return tensor
 
 
 def read_header(path: Path, kind: str, version: int) -> dict[str, str]:
@@ -72,25 +82,27 @@ def read_header(path: Path, kind: str, version: int) -> dict[str, str]:
     header = _metadata(path, kind)
     if header.get("format") != kind:
         found = header.get("format", "a safetensors file of another program")
-        raise MapError(f"{path}: expected an {kind} file, found {found}")
+        raise MapError(f"{path}: expected an {kind} file, found {found[:80]}")
     found_version = header.get("format_version", "")
-    if not found_version.isdecimal() or not 1 <= int(found_version) <= version:
+    if found_version not in map(str, range(1, version + 1)):
         raise MapError(
-            f"{path}: written in format version {found_version!r}, this ace_ros reads up to {version}"
+            f"{path}: written in format version {found_version[:20]!r}, this ace_ros reads up to {version}"
         )
     return header
 
 
 def _metadata(path: Path, kind: str) -> dict[str, str]:
     """Return the strings in a safetensors file's header, none where it has none."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-        if size > MAX_FILE_BYTES:
-            raise MapError(f"{path}: not an {kind} file ({size} bytes, at most {MAX_FILE_BYTES} are read)")
-        with safe_open(path, "pt") as opened:
-            return opened.metadata() or {}
-    except SafetensorError as error:
-        raise MapError(f"{path}: not an {kind} file, or truncated ({size} bytes): {error}") from error
-    except OSError as error:
-        raise MapError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with open_plain(path, MapError) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_TENSOR_FILE_BYTES:
+            raise MapError(
+                f"{path}: not an {kind} file ({size} bytes, at most {MAX_TENSOR_FILE_BYTES} are read)"
+            )
+        header_size = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= header_size <= min(size - 8, MAX_TENSOR_HEADER_BYTES):
+            raise MapError(f"{path}: not an {kind} file, or truncated ({size} bytes)")
+        refuse_holes(path, file, MapError)
+    what = f"not an {kind} file, or truncated ({size} bytes)"
+    with refusing(MapError, path, what), safe_open(path, "pt") as opened:
+        return opened.metadata() or {}

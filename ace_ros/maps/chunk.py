@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.errors import MapError
+from ace_ros.files.outside import MAX_SAID
 from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, LANDMARK_TENSORS, Landmarks
 from ace_ros.network.head import Head
 
@@ -64,7 +65,7 @@ def chunk_of_file(number: int, tensors: dict[str, Tensor], header: dict[str, Any
     about, shape = header["chunks"][number], header["head"]
     if "missing" in about:
         raise MapError(about["missing"])
-    own = {k: v for k, v in tensors.items() if k.split(".")[1] == str(number)}
+    own = {k: v for k, v in tensors.items() if k.split(".")[1:2] == [str(number)]}
     with torch.device("meta"):  # a header may ask for more memory than there is
         head = Head(shape["channels"], shape["width"], shape["blocks"])
     prefix = f"head.{number}."
@@ -75,10 +76,14 @@ def chunk_of_file(number: int, tensors: dict[str, Tensor], header: dict[str, Any
         marks = {name: own[f"landmarks.{number}.{name}"] for name in LANDMARK_TENSORS}
         ratio = about.get(EXPECTED_INLIER_RATIO_KEY, EXPECTED_INLIER_RATIO)
         landmarks = Landmarks(**marks, expected_inlier_ratio=ratio)
-    except (KeyError, RuntimeError) as error:
-        raise MapError(str(error)) from error
+    except KeyError as error:
+        raise MapError(f"no tensor {error}") from error
+    except RuntimeError as error:  # of several lines
+        raise MapError(" ".join(str(error).split())[:MAX_SAID]) from error
     if points.dim() != 2 or points.shape[1] != 3 or grey.shape != points.shape[:1]:
         raise MapError(f"its cloud is {tuple(points.shape)}")
+    if grey.dtype != torch.uint8 or not torch.isfinite(points.float()).all():
+        raise MapError("its cloud has values that are none")
     if not _are_landmarks(landmarks, head.channels):
         raise MapError("landmarks that are none")
     if not all(torch.isfinite(v).all() for v in weights.values()):
@@ -105,8 +110,8 @@ def _checksum(tensors: dict[str, Tensor]) -> int:
 
 def _are_landmarks(landmarks: Landmarks, channels: int) -> bool:
     """Return whether what a file has for landmarks can be used as such."""
-    count = len(landmarks.points)
     shapes = (landmarks.points.shape, landmarks.seen_from.shape, landmarks.features.shape)
+    count = shapes[0].numel() // 3
     return (
         count <= MAX_LANDMARKS
         and shapes == ((count, 3), (count, 3), (count, channels))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.errors import MapError
+from ace_ros.files.names import frame_name
 from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
 from ace_ros.maps.chunk import CHUNK_PARTS, Chunk, about_chunk, chunk_of_file, chunk_tensors
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
@@ -136,7 +137,7 @@ class SceneMap:
             chunks=tuple(found),
             encoder=header["encoder"],
             encoder_hash=header["encoder_hash"],
-            map_frame=header["map_frame"],
+            map_frame=frame_name(header["map_frame"]),
             created=header["created"],
             training=header["training"],
             missing=missing,
@@ -152,8 +153,12 @@ def _told(missing: dict[int, str]) -> str:
 
 
 def _checked_drive(path: Path, drive: Tensor | None) -> Tensor | None:
-    if drive is not None and (drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4):
-        raise MapError(f"{path}: damaged ace_ros map: its drive is {tuple(drive.shape)}")
+    if drive is None:
+        return None
+    if drive.dim() != 4 or drive.shape[::2] != (2, 3) or drive.shape[3] != 4 or drive.dtype != torch.float64:
+        raise MapError(f"{path}: damaged ace_ros map: its drive is {drive.dtype} {tuple(drive.shape)}")
+    if not torch.isfinite(drive).all():
+        raise MapError(f"{path}: damaged ace_ros map: its drive has values that are not finite numbers")
     return drive
 
 

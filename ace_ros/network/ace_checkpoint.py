@@ -8,19 +8,27 @@ is executed.
 
 from __future__ import annotations
 
-import pickle
+import pickletools
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ace_ros.errors import MapError
+from ace_ros.files.limits import MAX_CHECKPOINT_BYTES
+from ace_ros.files.outside import open_plain, refusing
 
 SUFFIX = ".pt"
-MAX_BYTES = 1 << 28  # ten times the size of the published checkpoint
 # In versions before, `weights_only` can be circumvented: CVE-2025-32434, CVE-2026-24747.
 SAFE_TORCH = "2.10"
+# What the description of a state dict of dense tensors calls, as pickle's opcode names it.
+CALLED = {
+    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+    "torch FloatStorage", "torch HalfStorage", "torch BFloat16Storage", "torch DoubleStorage",
+}  # fmt: skip
 
 
 class AceEncoder(nn.Module):
@@ -71,17 +79,12 @@ def load(path: Path) -> AceEncoder:
             f"{path}: is a pickle, which torch {torch.__version__} cannot read without the risk of running "
             f"what is hidden in it; expected torch {SAFE_TORCH} or newer"
         )
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise MapError(f"{path}: {size} bytes, ACE's encoder has about 22 million")
-        # weights_only reads tensors and plain containers; any other object in the file is refused.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise MapError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise MapError(f"{path}: not a checkpoint of tensors alone: {why}") from error
+    with open_plain(path, MapError) as file:
+        _check_archive(path, file)
+        file.seek(0)
+        with refusing(MapError, path, "not a checkpoint of tensors alone"):
+            # weights_only reads tensors and plain containers; any other object in the file is refused.
+            state = torch.load(file, map_location="cpu", weights_only=True)
     encoder = AceEncoder()
     expected = encoder.state_dict()
     if not isinstance(state, dict) or set(state) != set(expected):
@@ -90,5 +93,33 @@ def load(path: Path) -> AceEncoder:
         if not isinstance(state[name], Tensor) or state[name].shape != tensor.shape:
             found = tuple(getattr(state[name], "shape", ()))
             raise MapError(f"{path}: {name} must be {tuple(tensor.shape)} as in ACE's encoder, got {found}")
-    encoder.load_state_dict({k: v.float() for k, v in state.items()})
+        if state[name].layout != torch.strided or not torch.isfinite(state[name].float()).all():
+            raise MapError(f"{path}: {name} has values that are not finite numbers")
+    with refusing(MapError, path, "not the encoder of ACE"):
+        encoder.load_state_dict({k: v.float() for k, v in state.items()})
     return encoder
+
+
+def _check_archive(path: Path, file: BinaryIO) -> None:
+    """Raise MapError unless unpacking a checkpoint takes no more than its size, and makes tensors alone.
+
+    `weights_only` executes nothing, but it lets a few bytes ask for any amount of memory.
+    """
+    what = "not a checkpoint as PyTorch 1.6 or later writes it"
+    with refusing(MapError, path, what), zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise MapError(f"{path}: has compressed parts, which PyTorch does not write")
+        size = sum(member.file_size for member in members)
+        if size > MAX_CHECKPOINT_BYTES:
+            raise MapError(f"{path}: holds {size} bytes, ACE's encoder has about 22 million")
+        for member in members:
+            if member.filename.endswith("/data.pkl"):
+                _check_pickle(path, archive.read(member))
+
+
+def _check_pickle(path: Path, data: bytes) -> None:
+    """Raise MapError where the description of the tensors calls anything but what makes tensors."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in ("STACK_GLOBAL", "INST") or (opcode.name == "GLOBAL" and argument not in CALLED):
+            raise MapError(f"{path}: not a checkpoint of tensors alone: it calls {str(argument)[:80]}")

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from ace_ros.errors import MapError
+from ace_ros.files.json_text import is_number, is_whole, parse_json
+from ace_ros.files.outside import refusing
 from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
 from ace_ros.network import ace_checkpoint
 from ace_ros.network.encoder import Encoder, EncoderShape, receptive_field_px
@@ -85,10 +87,11 @@ def load_encoder(name_or_path: str | Path = "lite") -> LoadedEncoder:
     if path.suffix == ace_checkpoint.SUFFIX:
         return _load_ace_checkpoint(path)
     if path.suffix != ".safetensors":
-        path = WEIGHTS_DIR / f"{name_or_path}.safetensors"
-        if not path.is_file():
+        # Compared, not joined: the name may be from a map's header, and lead elsewhere.
+        path = WEIGHTS_DIR / f"{path.name}.safetensors"
+        if str(name_or_path) not in shipped_encoders():
             raise MapError(
-                f"no encoder {str(name_or_path)!r} ships with ace_ros; there are "
+                f"no encoder {str(name_or_path)[:80]!r} ships with ace_ros; there are "
                 f"{', '.join(shipped_encoders())}, or name a .safetensors file or ACE's .pt checkpoint"
             )
     state, header = read_tensor_file(path, FORMAT, FORMAT_VERSION)
@@ -96,14 +99,16 @@ def load_encoder(name_or_path: str | Path = "lite") -> LoadedEncoder:
     if header.get("content_hash") != found:
         raise MapError(
             f"{path}: the weights have been altered: content hash {found}, "
-            f"the header says {header.get('content_hash')}"
+            f"the header says {header.get('content_hash', 'nothing')[:80]!r}"
         )
-    try:
-        card = EncoderCard(**json.loads(header["card"]))
-        encoder = Encoder(_checked_shape(json.loads(header["shape"])))
-        encoder.load_state_dict({k: v.float() for k, v in state.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise MapError(f"{path}: not an encoder that this version can run: {error}") from error
+    card = _checked_card(path, header)
+    shape = _checked_shape(path, header)
+    if not all(torch.isfinite(v.float()).all() for v in state.values()):
+        raise MapError(f"{path}: the weights have values that are not finite numbers")
+    with torch.device("meta"):  # a header may ask for more memory than there is
+        encoder = Encoder(shape)
+    with refusing(MapError, path, "not an encoder that this version can run"):
+        encoder.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
     if (card.channels, card.stride) != (encoder.channels, encoder.stride):
         raise MapError(
             f"{path}: its card says {card.channels} channels at stride {card.stride}, "
@@ -127,20 +132,48 @@ def content_hash(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _checked_shape(values: dict[str, Any]) -> EncoderShape:
-    """Return the shape that a header describes; a size out of range is a ValueError."""
-    shape = EncoderShape(
-        tuple(int(c) for c in values["stem"]),  # type: ignore[arg-type]
-        int(values["inner"]),
-        tuple(int(c) for c in values["context"]),
-        int(values["blocks"]),
+def _checked_card(path: Path, header: dict[str, str]) -> EncoderCard:
+    """Return what a header says of its encoder. Raises MapError."""
+    values = parse_json(header.get("card", ""), f"{path}: card", MapError)
+    numbers = ("channels", "stride", "receptive_field_px")
+    if (
+        not isinstance(values, dict)
+        or values.keys() != EncoderCard.__annotations__.keys()
+        or not all(isinstance(values[key], str) for key in ("name", "training"))
+        or not all(is_whole(values[key], 1) for key in numbers)
+        or not isinstance(values["figures"], dict)
+        or not all(map(is_number, values["figures"].values()))
+    ):
+        raise MapError(f"{path}: its card is not that of an encoder: {str(values)[:80]}")
+    return EncoderCard(**values)
+
+
+def _checked_shape(path: Path, header: dict[str, str]) -> EncoderShape:
+    """Return the shape that a header describes, within the limits of this version. Raises MapError."""
+    values = parse_json(header.get("shape", ""), f"{path}: shape", MapError)
+    if not (
+        isinstance(values, dict)
+        and values.keys() == EncoderShape.__annotations__.keys()
+        and _are_channels(values["stem"], 3, 3)
+        and _are_channels(values["context"], 0, MAX_LEVELS)
+        and is_whole(values["inner"], 1, MAX_CHANNELS)
+        and is_whole(values["blocks"], 0, MAX_BLOCKS)
+    ):
+        raise MapError(
+            f"{path}: shape {str(values)[:80]} is none that this version can run: expected 1 to "
+            f"{MAX_CHANNELS} channels at each of 3 to {3 + MAX_LEVELS} levels and up to {MAX_BLOCKS} blocks"
+        )
+    first, second, third = values["stem"]
+    return EncoderShape((first, second, third), values["inner"], tuple(values["context"]), values["blocks"])
+
+
+def _are_channels(values: Any, low: int, high: int) -> bool:
+    """Return whether a value lists the channels of `low` to `high` levels."""
+    return (
+        isinstance(values, list)
+        and low <= len(values) <= high
+        and all(is_whole(value, 1, MAX_CHANNELS) for value in values)
     )
-    channels = (*shape.stem, shape.inner, *shape.context)
-    if len(shape.stem) != 3 or len(shape.context) > MAX_LEVELS or not 0 <= shape.blocks <= MAX_BLOCKS:
-        raise ValueError(f"shape {values} out of range")
-    if not all(1 <= c <= MAX_CHANNELS for c in channels):
-        raise ValueError(f"shape {values} must have 1 to {MAX_CHANNELS} channels at every level")
-    return shape
 
 
 def _load_ace_checkpoint(path: Path) -> LoadedEncoder:

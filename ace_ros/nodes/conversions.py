@@ -19,6 +19,7 @@ from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, ske
 
 NANOSECONDS = 1_000_000_000
 MAX_POSITION_M = 1e8  # two and a half times around the earth: no unit and no grid of it gets there
+IDEAL_FISHEYE_K1 = 1e-12  # all zeros would mean that there is no distortion, whatever the model's name
 UNIT_TOLERANCE = 1e-2  # of the squared length of a quaternion, as in tf2
 
 
@@ -121,4 +122,6 @@ def fill_camera_info(info: Any, camera: Camera) -> Any:
     info.p = torch.cat([K, K.new_zeros(3, 1)], 1).reshape(12).tolist()
     info.distortion_model = "plumb_bob" if camera.model == "pinhole" else camera.model
     info.d = [0.0] * 5 if camera.distortion is None else camera.distortion.tolist()
+    if camera.model == "equidistant" and not any(info.d):
+        info.d = [IDEAL_FISHEYE_K1, 0.0, 0.0, 0.0]
     return info

@@ -17,6 +17,7 @@ from ace_ros.atlas.finder import Hint
 from ace_ros.compute.memory import is_out_of_memory
 from ace_ros.compute.process import limit_threads
 from ace_ros.errors import AceError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus as Status
 from ace_ros.nodes.camera_input import CameraInput
@@ -153,7 +154,7 @@ class Localizer(Node):
         loaded = self._map
         assert loaded is not None  # images are only taken where there is one
         image, camera, stamp = self._reader.read(message)
-        frame = self.config.camera_frame or message.header.frame_id
+        frame = self.config.camera_frame or frame_name(message.header.frame_id)
         found = loaded.localize(
             image, camera, self._parameters_of[RansacConfig], self._expectation(frame, stamp)
         )

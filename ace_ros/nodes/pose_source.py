@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.se3 import interpolate
 from ace_ros.nodes.conversions import complaint_of, matrix_of_pose, stamp_ns
 from ace_ros.nodes.stamps import Order, StampLine, apart
@@ -30,9 +31,7 @@ class NoPose(Exception):
         self.later = later
 
 
-def wait_for_pose(
-    look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float
-) -> Tensor:
+def wait_for_pose(look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float) -> Tensor:
     """Return what `look_up` returns, trying again when odometry `changed` until time.monotonic().
 
     Raises the last NoPose when the deadline has passed, at once where waiting cannot help.
@@ -71,9 +70,7 @@ class OdometryBuffer:
     forgotten. It is called before any pose from after the jump is given out, so it must not block.
     """
 
-    def __init__(
-        self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]
-    ) -> None:
+    def __init__(self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]) -> None:
         self.changed = threading.Condition()
         self._frame = frame
         self._base_frame = base_frame
@@ -138,14 +135,9 @@ class OdometryBuffer:
         return complaint_of(message.pose.pose.position, message.pose.pose.orientation)
 
     def _wrong_frame(self, message: Any) -> str:
-        if message.header.frame_id != self._frame:
-            return (
-                f"odometry arrives in frame {message.header.frame_id!r}, expected {self._frame!r} "
-                "(parameter odom_frame)"
-            )
-        if message.child_frame_id != self._base_frame:
-            return (
-                f"odometry is of frame {message.child_frame_id!r}, expected {self._base_frame!r} "
-                "(parameter base_frame)"
-            )
+        frame, child = frame_name(message.header.frame_id), frame_name(message.child_frame_id)
+        if frame != self._frame:
+            return f"odometry arrives in frame {frame!r}, expected {self._frame!r} (parameter odom_frame)"
+        if child != self._base_frame:
+            return f"odometry is of frame {child!r}, expected {self._base_frame!r} (parameter base_frame)"
         return ""

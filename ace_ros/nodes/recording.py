@@ -15,8 +15,12 @@ import numpy as np
 from torch import Tensor
 
 from ace_ros.data.depth_image import check_aspect
+from ace_ros.data.plausibility import drive_doubts
 from ace_ros.data.recorder import SceneRecorder
+from ace_ros.data.scene import Frame
+from ace_ros.data.sixteen_bits import GrowingRange
 from ace_ros.errors import AceError, CameraError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.input import to_grey
 from ace_ros.nodes.camera_source import CameraSource, check_size, see_alike
@@ -88,6 +92,7 @@ class Recording:
         self._depth = depth
         self._recorder = SceneRecorder(folder)
         self._blur = BlurFilter()
+        self._range = GrowingRange()
         self._first: Camera | None = None
         self._newest_stamp = 0
         self._waiting: deque[tuple[Any, float]] = deque()
@@ -154,9 +159,16 @@ class Recording:
         text += f", from {self.counts.images} images"
         if lost:
             text += f"; {', '.join(lost)}; the last one dropped: {self.last_drop}"
+        text += "".join(f"; {doubt}" for doubt in self._doubts())
         if self.no_depth:
             text += f"; {self.counts.without_depth} without depth: {self.no_depth}"
         return text
+
+    def _doubts(self) -> list[str]:
+        """Return what is doubtful in the keyframes, such as a drive in millimetres."""
+        if self._first is None:
+            return []
+        return drive_doubts([Frame(self.folder, T, self._first, stamp) for stamp, T in self.keyframes])
 
     def _run(self) -> None:
         while self._waiting or not self._stopping:
@@ -182,7 +194,8 @@ class Recording:
         config = self._config()
         stamp = self._check_stamp(message)
         camera = self._camera(stamp)
-        frame = config.camera_frame or message.header.frame_id
+        seen_from = frame_name(message.header.frame_id)
+        frame = config.camera_frame or seen_from
         deadline = received + config.pose_timeout_s
         T_map_camera = self._pose(frame, stamp, deadline)
         self._newest_stamp = stamp  # odometry agrees with it: one from another year makes none after it old
@@ -192,14 +205,14 @@ class Recording:
             self._count("skipped_near")
             return
         try:
-            pixels = image_array(message)
+            pixels = image_array(message, self._range.to_8_bit)
         except CameraError as error:
             raise Dropped("dropped_image", str(error)) from error
         self._check_camera(pixels.shape, camera)
         blurred = self._blur.complaint(to_grey(pixels), config.min_sharpness, config.min_sharpness_share)
         if blurred:
             raise Dropped("dropped_blurred", blurred)
-        depth_mm = self._depth_of(DepthQuery(stamp, message.header.frame_id, camera, T_map_camera, deadline))
+        depth_mm = self._depth_of(DepthQuery(stamp, seen_from, camera, T_map_camera, deadline))
         try:
             self._recorder.add(pixels, T_map_camera.numpy(), camera, stamp, frame, depth_mm)
         except AceError as error:

@@ -14,6 +14,7 @@ from rclpy.time import Time
 from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
 from torch import Tensor
 
+from ace_ros.files.names import frame_name
 from ace_ros.nodes.conversions import complaint_of, matrix_of_transform, stamp_ns
 from ace_ros.nodes.pose_source import KEPT_NS, NoPose, jumped_back, stopped, unsure
 from ace_ros.nodes.stamps import Order, StampLine, apart
@@ -93,7 +94,7 @@ class TfTree:
 
     def _take(self, transform: Any, static: bool, add: Callable[[], None]) -> None:
         """Take note of a transform, and have the buffer `add` it where it can be believed."""
-        child, parent = transform.child_frame_id, transform.header.frame_id
+        child, parent = map(frame_name, (transform.child_frame_id, transform.header.frame_id))
         with self.changed:
             why = complaint_of(transform.transform.translation, transform.transform.rotation)
             why = why or ("" if static else self._out_of_line(child, stamp_ns(transform.header.stamp)))

@@ -134,7 +134,7 @@ def test_a_bad_pose_is_refused(scene_folder: Path, T: np.ndarray, words: str) ->
     [
         ("", "0 numbers"),
         ("60 61", "2 numbers"),
-        ("focal 60", "something else than numbers"),
+        ("focal 60", "'focal' is no number"),
         ("nan", "not finite"),
         ("-60", "not above zero"),
         ("0", "not above zero"),
@@ -205,7 +205,7 @@ def whole_png() -> bytes:
     "data, words",
     [
         (b"", "the file is empty"),
-        (b"GIF89a and more", "not a readable PNG or JPEG"),
+        (b"GIF89a and more", "is a GIF image, expected PNG or JPEG"),
         (whole_png()[:20], "not a readable PNG or JPEG"),
         (whole_png()[:-100], "cut off"),
         (cv2.imencode(".jpg", picture(2))[1].tobytes()[:-100], "cut off"),
@@ -296,7 +296,7 @@ def test_frames_without_a_pose_at_the_end_of_a_recording_are_left_out(scene_fold
         (lambda note: note.pop("image"), 'the key "image"'),
         (lambda note: note.update(image="../a.png"), "'../a.png'"),
         (lambda note: note.update(stamp_ns=1.5), "whole nanoseconds"),
-        (lambda note: note.update(distortion=[float("nan")]), "finite numbers"),
+        (lambda note: note.update(distortion=[float("nan")]), "NaN is not a finite number"),
         (lambda note: note.update(size=[0, 48]), "[width, height]"),
         (lambda note: note.update(frame_id="x" * 5000), "longer than 4096 bytes"),
     ],
@@ -311,7 +311,7 @@ def test_damage_inside_the_notes_is_an_error(scene_folder: Path) -> None:
     write_notes(scene_folder, lambda note: None)
     path = scene_folder / "train/frames.jsonl"
     path.write_bytes(b"{" + path.read_bytes())
-    assert "frames.jsonl, line 1: not a JSON object" in refusal(scene_folder)
+    assert "frames.jsonl, line 1: is not valid JSON" in refusal(scene_folder)
     path.write_bytes(b"[" * 3000 + b"\n")
     assert "frames.jsonl, line 1" in refusal(scene_folder)
 
@@ -319,8 +319,8 @@ def test_damage_inside_the_notes_is_an_error(scene_folder: Path) -> None:
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"model": "omni"}, "got 'omni'"),
-        ({"distortion": [0.1]}, "needs 4 or 5 distortion coefficients, got 1"),
+        ({"model": "omni"}, "model 'omni', expected one of plumb_bob"),
+        ({"distortion": [0.1] * 6}, "6 coefficients of plumb_bob, expected the first 5"),
         ({"size": [640, 480]}, "00002.png: is 64x48, frames.jsonl says 640x480"),
     ],
 )

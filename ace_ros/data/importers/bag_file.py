@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ace_ros.data.importers.bag_limits import Budget, limited_reading
+from ace_ros.data.importers.bag_parts import files_to_open
+from ace_ros.data.importers.bag_remedies import remedy
 from ace_ros.errors import SceneError
+from ace_ros.files.json_text import is_whole
+from ace_ros.files.outside import refusing
 
 # Depth images are of the image types but show no grey values.
 NOT_PICTURES = ("depth", "theora")
+_TRANSFORMS, _OLD_TRANSFORMS = "tf2_msgs/msg/TFMessage", "tf/msg/tfMessage"  # of the same fields
 
 
 class Bag:
@@ -25,28 +33,34 @@ class Bag:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
             raise SceneError("reading bags needs the Python package rosbags: pip install rosbags") from error
-        if not self.path.exists():
-            raise SceneError(f"{self.path}: no such bag")
-        try:
+        files = files_to_open(self.path)
+        with refusing(SceneError, self.path, f"not a readable bag{remedy(self.path)}"), ExitStack() as stack:
+            self._budget = Budget(self.path, _size(self.path))
+            stack.enter_context(limited_reading(self._budget))
             # Bags from before Iron have no message definitions in them.
             types = get_typestore(Stores.ROS2_HUMBLE)
-            self._open = AnyReader([self.path], default_typestore=types)
-            self._open.open()
-        # A damaged file makes parsers fail in many ways (sqlite, zstd, struct, yaml, ...).
-        except Exception as error:
-            raise SceneError(f"{self.path}: not a readable bag: {_first_line(error)}") from error
+            self._open = stack.enter_context(AnyReader(files, default_typestore=types))
+            self._known = dict(types.fielddefs)
+            if not self._open.is2:
+                self._known |= get_typestore(Stores.ROS1_NOETIC).fielddefs
+            for connection in self._open.connections:
+                if not (isinstance(connection.topic, str) and isinstance(connection.msgtype, str)):
+                    raise SceneError(f"{self.path}: damaged bag: a topic without a name or type")
+            self._closing = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        with suppress(Exception):  # of a damaged file, of which an error has told before
+            self._closing.close()
 
     def topics(self, types: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the type of each topic, of all or of some types."""
         return {c.topic: c.msgtype for c in self._open.connections if not types or c.msgtype in types}
 
     def count(self, topic: str) -> int:
-        """Return the number of messages of a topic."""
-        return sum(c.msgcount for c in self._open.connections if c.topic == topic)
+        """Return the number of messages of a topic, as the bag says."""
+        counts = [c.msgcount for c in self._open.connections if c.topic == topic]
+        return sum(count for count in counts if is_whole(count, 0))
 
     def find(self, what: str, topic: str, types: tuple[str, ...]) -> str:
         """Return a topic after checking its type; without a name, the only one of these types."""
@@ -66,30 +80,58 @@ class Bag:
             raise SceneError(f"{self.path}: {count} for {what}, name one; {list_topics(known)}")
         return found[0]
 
-    def messages(self, topics: list[str]) -> Iterator[Any]:
-        """Yield the messages of topics in the order of recording."""
-        for _, message in self.messages_with_topic(topics):
+    def messages(self, topics: list[str], every: int = 1) -> Iterator[Any]:
+        """Yield the messages of topics in the order of recording, all or each of so many."""
+        for _, message in self.messages_with_topic(topics, every):
             yield message
 
-    def messages_with_topic(self, topics: list[str]) -> Iterator[tuple[str, Any]]:
+    def messages_with_topic(self, topics: list[str], every: int = 1) -> Iterator[tuple[str, Any]]:
         """Yield (topic, message) of topics in the order of recording."""
         connections = [c for c in self._open.connections if c.topic in topics]
         if not connections:
             return
+        for connection in connections:
+            self._check_type(connection.topic, connection.msgtype)
+        self._budget.renew()
         stream = self._open.messages(connections)
-        while True:
-            try:
-                connection, _, data = next(stream)
+        for number in count():
+            with refusing(SceneError, self.path, f"damaged bag{remedy(self.path)}"):
+                found = next(stream, None)
+                if found is None:
+                    return
+                if number % every:
+                    continue
+                connection, _, data = found
                 message = self._open.deserialize(data, connection.msgtype)
-            except StopIteration:
-                return
-            except Exception as error:  # as above: the file's damage shows here too
-                raise SceneError(f"{self.path}: damaged bag: {_first_line(error)}") from error
             yield connection.topic, message
 
+    def _check_type(self, topic: str, msgtype: str) -> None:
+        """Raise SceneError where a bag defines a type with other fields than ROS: it would be misread."""
+        own, pending, seen = self._open.typestore.fielddefs, [msgtype], set()
+        while pending:
+            name = pending.pop()
+            known = self._known.get(_TRANSFORMS if name == _OLD_TRANSFORMS else name)
+            if name in seen or known is None:
+                continue
+            seen.add(name)
+            if name not in own or own[name][1] != known[1]:
+                raise SceneError(f"{self.path}: topic {topic}: the bag's {name} has other fields than ROS's")
+            pending += [kind for _, field in known[1] for kind in _types_in(field)]
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+def _types_in(field: Any) -> Iterator[str]:
+    """Yield the names of message types in the description of a field."""
+    if isinstance(field, str):
+        yield field
+    elif isinstance(field, tuple):
+        for part in field:
+            yield from _types_in(part)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a bag, a file or a folder of files."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def list_topics(known: dict[str, str]) -> str:

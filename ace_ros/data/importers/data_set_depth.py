@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ace_ros.data.depth_image import millimetres, read_depth, seen_by
+from ace_ros.data.depth_image import check_aspect, millimetres, read_depth, seen_by
+from ace_ros.errors import SceneError
+from ace_ros.files.outside import refusing
 from ace_ros.geometry.camera import Camera
 
 LOST_MM = 65_535  # what a Kinect writes where it saw nothing
@@ -25,7 +27,9 @@ class DepthBeside:
     def __call__(self, camera: Camera) -> np.ndarray:
         """Return what the colour camera sees, (h, w) in millimetres. Raises SceneError."""
         depth_mm = read_depth(self._path)
-        return seen_by(camera, np.where(depth_mm == LOST_MM, 0, depth_mm), self._matrix)
+        with refusing(SceneError, self._path, "no depth beside its image"):
+            check_aspect((depth_mm.shape[1], depth_mm.shape[0]), camera.size)
+            return seen_by(camera, np.where(depth_mm == LOST_MM, 0, depth_mm), self._matrix)
 
 
 class TumDepth:

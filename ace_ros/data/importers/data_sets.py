@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,17 @@ import torch
 
 from ace_ros.data.image_file import image_size
 from ace_ros.data.importers.colmap import read_colmap
-from ace_ros.data.importers.data_set_depth import DepthBeside, nearest_tum_depth
+from ace_ros.data.importers.data_set_depth import DepthBeside
 from ace_ros.data.importers.nerf import read_nerf
-from ace_ros.data.importers.new_scene import PosedImage, write_scene
-from ace_ros.data.importers.transforms import NoTransform, TransformTree
+from ace_ros.data.importers.new_scene import PosedImage, require_new_scene, write_scene
+from ace_ros.data.importers.tables import central_camera, floats_of, table_text
+from ace_ros.data.importers.tum import read_tum
+from ace_ros.data.plausibility import warn_of_drive
 from ace_ros.errors import SceneError
+from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES
+from ace_ros.files.names import path_inside
+from ace_ros.files.numbers import finite_numbers, real, whole
+from ace_ros.files.outside import read_lines
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -32,20 +39,6 @@ log = logging.getLogger(__name__)
 # The focal length that evaluations on 7Scenes use for the colour images. Poses and depth of the
 # original are of the depth camera, whose focal length is 585: give that for registered images.
 SEVEN_SCENES_FOCAL_PX, SEVEN_SCENES_DEPTH_FOCAL_PX = 525.0, 585.0
-
-# Colour cameras of the TUM RGB-D benchmark as its authors calibrated them: fx fy cx cy, distortion.
-TUM_CAMERAS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "freiburg1": (
-        (517.3, 516.5, 318.6, 255.3),
-        (0.2624, -0.9531, -0.0054, 0.0026, 1.1633),
-    ),
-    "freiburg2": (
-        (520.9, 521.0, 325.1, 249.7),
-        (0.2312, -0.7849, -0.0033, -0.0001, 0.9172),
-    ),
-    "freiburg3": ((535.4, 539.2, 320.1, 247.6), ()),
-}
-TUM_MAX_GAP_NS = 100_000_000
 
 
 def import_dataset(
@@ -62,6 +55,7 @@ def import_dataset(
     source = Path(source)
     if not source.is_dir():
         raise SceneError(f"{source}: no such folder, expected a data set of kind {kind}")
+    require_new_scene(Path(scene_folder))
     images = KINDS[kind](source)
     posed = [_made_rigid(image) for image in images if _is_pose(image.T_map_camera)]
     if not posed:
@@ -69,6 +63,7 @@ def import_dataset(
     if focal_px > 0:
         posed = [replace(image, camera=_with_focal(image.camera, focal_px)) for image in posed]
     counts = write_scene(scene_folder, posed, test_share)
+    warn_of_drive(source, posed)
     return {**counts, "without_pose": len(images) - len(posed)}
 
 
@@ -89,24 +84,21 @@ def _with_focal(camera: Camera, focal_px: float) -> Camera:
     return replace(camera, matrix=matrix)
 
 
-def _central_camera(path: Path, focal_px: float) -> Camera:
-    width, height = image_size(path)
-    K = [[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]]
-    return Camera(torch.tensor(K, dtype=torch.float64), (width, height))
-
-
 def read_7scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 7Scenes: seq-XX folders, divided by TrainSplit.txt and TestSplit.txt."""
     images = []
     for split, name in (("train", "TrainSplit.txt"), ("test", "TestSplit.txt")):
-        for number in re.findall(r"\d+", _text(source / name)):
+        numbers = re.findall(r"[0-9]+", table_text(source / name))
+        if len(set(numbers)) != len(numbers) or any(len(number) > 6 for number in numbers):
+            raise SceneError(f"{source / name}: expected sequence1, sequence2, ..., each of them once")
+        for number in numbers:
             sequence = source / f"seq-{int(number):02d}"
             if not sequence.is_dir():
                 raise SceneError(f"{sequence}: no such folder, {name} lists sequence{number}")
             for path in sorted(sequence.glob("*.color.png")):
                 frame = path.name.removesuffix(".color.png")
                 T = _matrix(sequence / f"{frame}.pose.txt")
-                camera = _central_camera(path, SEVEN_SCENES_FOCAL_PX)
+                camera = central_camera(path, SEVEN_SCENES_FOCAL_PX)
                 depth = _depth_beside(sequence / f"{frame}.depth.png")
                 name = f"{sequence.name}-{frame}"
                 images.append(PosedImage(path, name, T, camera, split, depth_mm=depth))
@@ -117,23 +109,26 @@ def _depth_beside(path: Path) -> DepthBeside | None:
     """Return a depth image of 7Scenes, which its Kinect did not register to the colour image."""
     if not path.is_file():
         return None
-    return DepthBeside(path, _central_camera(path, SEVEN_SCENES_DEPTH_FOCAL_PX).matrix.numpy())
+    return DepthBeside(path, central_camera(path, SEVEN_SCENES_DEPTH_FOCAL_PX).matrix.numpy())
 
 
 def read_12scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 12Scenes: data/frame-*, the first sequence of split.txt for testing."""
-    found = re.search(r"start=(\d+)\s*;\s*end=(\d+)", _text(source / "split.txt"))
+    found = re.search(r"start=([0-9]{1,9})\s*;\s*end=([0-9]{1,9})", table_text(source / "split.txt"))
     if not found:
         raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
     info = source / "info.txt"
     K = _intrinsics_of_12scenes(info, "Color")
-    K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in _text(info) else None
+    K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in table_text(info) else None
     images = []
     for path in sorted((source / "data").glob("frame-*.color.jpg")):
         frame = path.name.removesuffix(".color.jpg")
         T = _matrix(path.with_name(f"{frame}.pose.txt"))
-        number = int(frame.removeprefix("frame-"))
+        try:
+            number = whole(frame.removeprefix("frame-"), MAX_IMAGES)
+        except ValueError as error:
+            raise SceneError(f"{path}: expected a name like frame-000000.color.jpg") from error
         split = "test" if first <= number <= last else "train"
         depth_path = path.with_name(f"{frame}.depth.png")
         depth = DepthBeside(depth_path, K_depth) if K_depth is not None and depth_path.is_file() else None
@@ -143,10 +138,13 @@ def read_12scenes(source: Path) -> list[PosedImage]:
 
 
 def _intrinsics_of_12scenes(info: Path, lens: str) -> np.ndarray:
-    for number, line in enumerate(_text(info).splitlines(), 1):
+    for number, line in enumerate(table_text(info).splitlines(), 1):
         found = re.fullmatch(rf"(?i).*{lens}Intrinsic\s*=\s*(.*)", line)
         if found:
-            return np.array(_floats(info, number, found[1].split(), 16)).reshape(4, 4)[:3, :3]
+            expected = "the 16 of a 4x4 matrix"
+            place = f"{info}, line {number}"
+            numbers = finite_numbers(found[1].split(), (16,), expected, place, SceneError)
+            return np.array(numbers).reshape(4, 4)[:3, :3]
     raise SceneError(f"{info}: no calibration{lens}Intrinsic with 16 numbers")
 
 
@@ -158,29 +156,33 @@ def read_cambridge(source: Path) -> list[PosedImage]:
     images = []
     for split in ("train", "test"):
         table = source / f"dataset_{split}.txt"
-        for number, line in enumerate(_text(table).splitlines()[3:], 4):  # three lines of heading
+        for number, line in enumerate(table_text(table).splitlines()[3:], 4):  # three lines of heading
             words = line.split()
             if not words:
                 continue
             name = words[0].rsplit(".", 1)[0]
-            values = _floats(table, number, words[1:], 7)
+            values = floats_of(table, number, words[1:], 7)
             if name not in focals:
                 raise SceneError(f"{table}, line {number}: no focal length in reconstruction.nvm")
-            path = source / words[0]
+            path = path_inside(source, words[0], f"{table}, line {number}", SceneError)
             T = _pose_of_world_to_camera(values[3:], position=values[:3])
-            camera = _central_camera(path, focals[name])
+            camera = central_camera(path, focals[name])
             images.append(PosedImage(path, name, T, camera, split))
     return images
 
 
 def _nvm_focals(path: Path) -> dict[str, float]:
-    lines = [line.split() for line in _text(path).splitlines()]
-    lines = [words for words in lines if words]
-    if len(lines) < 2 or lines[0][0] != "NVM_V3" or not lines[1][0].isdecimal():
+    # Line by line: many points follow the cameras.
+    rows = read_lines(path, MAX_LINE_BYTES, SceneError)
+    lines = ((number, row.decode(errors="replace").split()) for number, row in rows if row.strip())
+    heading = [words[0] for _, words in islice(lines, 2)]
+    if len(heading) < 2 or heading[0] != "NVM_V3" or not re.fullmatch("[0-9]{1,7}", heading[1]):
         raise SceneError(f"{path}: expected NVM_V3 and the number of its cameras")
-    cameras = lines[2 : 2 + int(lines[1][0])]
     return {
-        words[0].rsplit(".", 1)[0]: _floats(path, i, words[1:2], 1)[0] for i, words in enumerate(cameras, 4)
+        words[0].rsplit(".", 1)[0]: finite_numbers(
+            words[1:2], (1,), "a focal length", f"{path}, line {number}", SceneError
+        )[0]
+        for number, words in islice(lines, int(heading[1]))
     }
 
 
@@ -194,77 +196,13 @@ def _pose_of_world_to_camera(q_wxyz: list[float], position: list[float]) -> np.n
     return T
 
 
-def read_tum(source: Path) -> list[PosedImage]:
-    """Read a sequence of the TUM RGB-D benchmark: rgb.txt, with groundtruth.txt interpolated."""
-    tree = TransformTree(TUM_MAX_GAP_NS)
-    for stamp, words in _tum_lines(source / "groundtruth.txt", 7):
-        values = np.array([float(word) for word in words])
-        tree.add("map", "camera", stamp, values[:3], values[3:])
-    known = [name for name in TUM_CAMERAS if name in source.resolve().name]
-    if not known:
-        log.warning("%s: not named freiburg1, 2 or 3; a focal length of 525 is assumed", source)
-    table = source / "depth.txt"
-    depths = sorted((stamp, name) for stamp, (name,) in (_tum_lines(table, 1) if table.is_file() else ()))
-    images = []
-    for stamp, (name,) in _tum_lines(source / "rgb.txt", 1):
-        path = source / name
-        camera = _tum_camera(path, known[0]) if known else _central_camera(path, 525.0)
-        try:
-            T = tree.lookup("map", "camera", stamp)
-        except NoTransform:
-            T = np.full((4, 4), math.nan)
-        depth = nearest_tum_depth(source, depths, stamp)
-        images.append(PosedImage(path, path.stem, T, camera, None, stamp, depth))
-    return images
-
-
-def _tum_camera(path: Path, name: str) -> Camera:
-    (fx, fy, cx, cy), distortion = TUM_CAMERAS[name]
-    K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
-    model = "plumb_bob" if distortion else "pinhole"
-    return Camera(K, image_size(path), model, K.new_tensor(distortion) if distortion else None)
-
-
-def _tum_lines(path: Path, columns: int) -> list[tuple[int, list[str]]]:
-    """Return (nanoseconds, words) of the lines of a file of the benchmark."""
-    rows = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            seconds, _, fraction = words[0].partition(".")
-            if len(words) != columns + 1 or not (seconds + fraction).isdecimal():
-                raise SceneError(f"{path}, line {number}: expected a stamp and {columns} columns")
-            if columns > 1:
-                _floats(path, number, words[1:], columns)
-            # Not through a float, which has too few digits for nanoseconds since 1970.
-            rows.append((int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9]), words[1:]))
-    return rows
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _floats(path: Path, line: int, words: list[str], count: int) -> list[float]:
-    try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise SceneError(f"{path}, line {line}: expected {count} numbers") from error
-    if len(values) != count:
-        raise SceneError(f"{path}, line {line}: has {len(values)} numbers, expected {count}")
-    return values
-
-
 def _matrix(path: Path) -> np.ndarray:
     """Return the 4x4 matrix of a pose file; NaN where it has something that is no number."""
-    words = _text(path).split()
+    words = table_text(path).split()
     if len(words) != 16:
         raise SceneError(f"{path}: holds {len(words)} values, expected the 16 of a 4x4 matrix")
     try:
-        return np.array([float(word) for word in words]).reshape(4, 4)
+        return np.array([real(word) for word in words]).reshape(4, 4)
     except ValueError:  # "-1.#IND", as Windows writes the pose of a lost frame
         return np.full((4, 4), math.nan)
 

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ace_ros.data.image_file import IMAGE_SUFFIXES, image_size
-from ace_ros.data.importers.colmap import shift_half_pixel
+from ace_ros.data.importers.nerf_camera import nerf_camera
 from ace_ros.data.importers.new_scene import PosedImage
-from ace_ros.errors import CameraError, SceneError
-from ace_ros.geometry.camera import Camera
+from ace_ros.errors import AceError, SceneError
+from ace_ros.files.json_text import are_numbers, parse_json
+from ace_ros.files.limits import MAX_IMAGES, MAX_JSON_BYTES
+from ace_ros.files.names import path_inside
+from ace_ros.files.outside import read_bytes
 
 
 def read_nerf(source: Path) -> list[PosedImage]:
@@ -33,42 +33,34 @@ def to_optical_axes(T_map_opengl: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path, split: str | None) -> list[PosedImage]:
-    try:
-        contents = json.loads(path.read_text())
-        images = [_read_frame(path, {**contents, **frame}, split) for frame in contents["frames"]]
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, RecursionError, CameraError) as error:
-        raise SceneError(f"{path}: not a usable transforms.json: {error!r}") from error
+    contents = parse_json(read_bytes(path, MAX_JSON_BYTES, SceneError), path, SceneError)
+    frames = contents.get("frames") if isinstance(contents, dict) else None
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        raise SceneError(f"{path}: not a usable transforms.json: it has no list of frames")
+    if len(frames) > MAX_IMAGES:
+        raise SceneError(f"{path}: has {len(frames)} frames, at most {MAX_IMAGES} are read")
+    images = []
+    for number, frame in enumerate(frames):
+        try:
+            images.append(_read_frame(path, {**contents, **frame}, split))
+        except AceError as error:
+            raise SceneError(f"{path}: not a usable transforms.json: frame {number}: {error}") from error
     return sorted(images, key=lambda image: image.name)
 
 
 def _read_frame(path: Path, values: dict[str, Any], split: str | None) -> PosedImage:
-    image = path.parent / values["file_path"]
+    image = path_inside(path.parent, values.get("file_path"), "file_path", SceneError)
     if image.suffix.lower() not in IMAGE_SUFFIXES:  # synthetic scenes leave it out
         image = image.with_name(image.name + ".png")
-    T = to_optical_axes(np.array(values["transform_matrix"], np.float64).reshape(4, 4))
-    name = "-".join(part for part in Path(values["file_path"]).parts if part not in (".", "..", "/"))
-    return PosedImage(image, name.removesuffix(image.suffix), T, _camera(values, image), split)
+    name = "-".join(image.relative_to(path.parent).parts)
+    T = to_optical_axes(_matrix(values.get("transform_matrix")))
+    return PosedImage(
+        image, name.removesuffix(image.suffix), T, nerf_camera(values, image_size(image)), split
+    )
 
 
-def _camera(values: dict[str, Any], image: Path) -> Camera:
-    width, height = image_size(image)
-    # The intrinsics may be those of another size than the images that are there.
-    size = (int(values.get("w", width)), int(values.get("h", height)))
-    if "fl_x" in values:
-        fx = float(values["fl_x"])
-    else:
-        fx = 0.5 * size[0] / math.tan(0.5 * float(values["camera_angle_x"]))
-    fy = float(values.get("fl_y", fx))
-    centre = float(values.get("cx", size[0] / 2)), float(values.get("cy", size[1] / 2))
-    cx, cy = shift_half_pixel(*centre)
-    K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
-    fisheye = "FISHEYE" in str(values.get("camera_model", ""))
-    keys = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3")
-    distortion = K.new_tensor([float(values.get(key, 0.0)) for key in keys])
-    if fisheye:
-        return Camera(K, size, "equidistant", distortion).resize(width, height)
-    if distortion.any():
-        return Camera(K, size, "plumb_bob", distortion).resize(width, height)
-    return Camera(K, size).resize(width, height)
+def _matrix(rows: Any) -> np.ndarray:
+    """Return transform_matrix (4, 4), of which the last row may be left out. Raises SceneError."""
+    if not isinstance(rows, list) or len(rows) not in (3, 4) or not all(are_numbers(row, 4) for row in rows):
+        raise SceneError(f"transform_matrix is {str(rows)[:80]}, expected 3 or 4 rows of 4 numbers")
+    return np.array([*rows[:3], [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows, np.float64)

@@ -17,21 +17,29 @@ from ace_ros.data.frames_file import FRAMES_FILE, format_note
 from ace_ros.data.image_file import IMAGE_SUFFIXES
 from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
+from ace_ros.files.names import is_file_name
 from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.writable import require_writable_folder
 from ace_ros.geometry.camera import Camera
 
 TEST_RUN = 5
+
+
+def require_new_scene(folder: Path) -> None:
+    """Raise SceneError where there is something in `folder`, OutputError where it cannot be written."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SceneError(f"{folder}: exists already; choose a new scene folder")
+    require_writable_folder(folder)
 
 
 @contextmanager
 def new_scene(folder: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes `folder` at the end, unless there is an error.
 
-    Raises SceneError when `folder` exists and is not empty.
+    Raises SceneError when `folder` exists and is not empty, OutputError when it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SceneError(f"{folder}: exists already; choose a new scene folder")
+    require_new_scene(folder)
     partial = folder.with_name(f".{folder.name}.importing")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -92,6 +100,8 @@ def _write_frame(base: Path, image: PosedImage) -> None:
     name = image.name.replace("/", "-")
     if image.path.suffix.lower() not in IMAGE_SUFFIXES:
         raise SceneError(f"{image.path}: expected an image of type {', '.join(IMAGE_SUFFIXES)}")
+    if not is_file_name(name + image.path.suffix):
+        raise SceneError(f"{str(image.path)[:300]}: its name is too long for a scene folder")
     rgb = base / "rgb" / (name + image.path.suffix)
     for part in ("rgb", "poses", "calibration"):
         (base / part).mkdir(parents=True, exist_ok=True)
