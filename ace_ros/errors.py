@@ -28,6 +28,10 @@ class CameraError(AceError):
     """Intrinsics or an image do not describe a usable camera."""
 
 
+class OutputError(AceError):
+    """A file or folder that was asked for cannot be written."""
+
+
 class TrainingError(AceError):
     """Training could not produce a map."""
 

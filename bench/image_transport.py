@@ -98,7 +98,7 @@ def count(reliability: str, map_path: str) -> None:
     rclpy.init(args=["--ros-args", *options])
     with until_shutdown():
         node = CountingLocalizer()
-        executor = NodeExecutor()
+        executor = NodeExecutor(node.faults)
         executor.add_node(node)
         executor.spin()
     print(json.dumps(list(latency_ms.values())))

@@ -13,6 +13,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from ace_ros.nodes.large_images import fit_images_into_shared_memory
+from ace_ros.nodes.respawning import ARGUMENT, DESCRIPTION, respawned
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
@@ -24,6 +25,7 @@ ARGUMENTS = {
         "all other parameters",
     ),
     "use_sim_time": ("false", "take the time from /clock"),
+    ARGUMENT: ("true", DESCRIPTION),
     "rviz": ("false", "start RViz with the map's points, the pose and the debug image"),
 }
 
@@ -48,6 +50,7 @@ def generate_launch_description() -> LaunchDescription:
             ("camera_info", LaunchConfiguration("camera_info")),
         ],
         output="screen",
+        **respawned(),
     )
     rviz = Node(
         package="rviz2",

@@ -12,6 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from ace_ros.nodes.large_images import fit_images_into_shared_memory
+from ace_ros.nodes.respawning import ARGUMENT, DESCRIPTION, respawned
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
@@ -23,6 +24,7 @@ ARGUMENTS = {
         "all other parameters",
     ),
     "use_sim_time": ("false", "take the time from /clock"),
+    ARGUMENT: ("true", DESCRIPTION),
 }
 
 
@@ -45,6 +47,7 @@ def generate_launch_description() -> LaunchDescription:
             ("odom", LaunchConfiguration("odom")),
         ],
         output="screen",
+        **respawned(),
     )
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)

@@ -7,6 +7,7 @@ of them is decided by the pose solver alone: how much of the image agrees with a
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from ace_ros.compute.precision import autocast, choose_device
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
 from ace_ros.geometry.camera import Camera
+from ace_ros.geometry.se3 import inverse, transform
 from ace_ros.localization.disambiguation import candidate_of, disambiguate
 from ace_ros.localization.loaded_map import Prediction
 from ace_ros.localization.relocalizer import Relocalizer
@@ -35,6 +37,7 @@ from ace_ros.pnp import PoseBatch, Reason
 SIMILARITY_MARGIN = 0.05  # places so nearly as similar to an image as the known one are tried too
 LOOK_ALIKES = 8  # of a place, kept in mind while the robot is in it
 BYTES_READY_PER_FILE_BYTE = 2.0  # weights are halved in files
+RETRY_S = 30.0  # after which a map that could not be used is looked at again
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,18 @@ class Trial:
     def ok(self) -> bool:
         """Whether the pose is believed."""
         return bool(self.poses.ok[0])
+
+    @property
+    def seen(self) -> Tensor:
+        """The points (1, N, 3) of the image as the chunk sees them with which the pose agrees."""
+        points = self.found.points
+        if len(points) == 1 or not self.ok:
+            return points[:1]
+        inliers = self.poses.inliers[0]
+        local = transform(inverse(self.poses.T_map_camera[0]), points[:, inliers]).cpu()
+        errors = (self.found.camera.project(local) - self.found.pixels[inliers].cpu()).norm(dim=-1)
+        row = int(errors.nan_to_num(nan=float("inf")).median(dim=1).values.argmin())
+        return points[row : row + 1]
 
     @property
     def inlier_share(self) -> float:
@@ -134,7 +149,7 @@ class PlaceFinder:
         encoder = encoder.to(self.device)
         self._encoder = replace(encoder, module=_Remembering(encoder.module))
         self._ready: OrderedDict[int, Relocalizer] = OrderedDict()
-        self._unusable: dict[int, str] = {}
+        self._unusable: dict[int, tuple[float, str]] = {}  # since when, and why
         self._look_alikes: tuple[int, np.ndarray] | None = None  # of the newest hint's place
 
     def find(
@@ -175,17 +190,20 @@ class PlaceFinder:
 
     def relocalizer(self, number: int) -> Relocalizer:
         """Return a place by its number, ready to use. Raises MapError when its map cannot be used."""
-        if number in self._unusable:
-            raise MapError(self._unusable[number])
+        since, why = self._unusable.get(number, (0.0, ""))
+        if why and time.monotonic() - since < RETRY_S:
+            raise MapError(why)
         if number in self._ready:
             self._ready.move_to_end(number)
             return self._ready[number]
+        path = map_path(self.folder, self.index[number])
         try:
-            path = map_path(self.folder, self.index[number])
             made = Relocalizer(SceneMap.load(path), self._ransac, str(self.device), self._encoder)
-        except MapError as error:
-            self._unusable[number] = str(error)
-            raise
+        except (MapError, OSError) as error:
+            why = str(error) if isinstance(error, MapError) else f"{path}: {error.strerror or error}"
+            self._unusable[number] = time.monotonic(), why
+            raise MapError(why) from error
+        self._unusable.pop(number, None)
         self._ready[number] = made
         self._make_room()
         return made
@@ -260,7 +278,7 @@ class PlaceFinder:
 
 def decide(trials: list[Trial], hint: Hint, ambiguous_share: float) -> tuple[Reason, list[Trial]]:
     """Return what trials say together, and the trials with the answer first."""
-    candidates = [candidate_of(t.poses, t.found.points, 0, t.place.map_frame) for t in trials]
+    candidates = [candidate_of(t.poses, t.seen, 0, t.place.map_frame) for t in trials]
     order, ambiguous = disambiguate(candidates, ambiguous_share, hint.point, hint.map_frame)
     trials = [trials[n] for n in order]
     if not trials or not trials[0].ok:

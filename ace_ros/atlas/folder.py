@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ace_ros.atlas.index import INDEX_NAME, AtlasIndex, Place, make_index, read_index, write_index
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.files.names import check_name, is_frame
+from ace_ros.files.names import check_name, frame_name, is_frame
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.maps.scene_map import SUFFIX, SceneMap, read_map_header
 
@@ -183,9 +183,10 @@ def _check_frame(place: Place, other: str, chosen: bool) -> None:
 
 
 def _checked_frame(map_frame: str) -> str:
-    if not map_frame or not is_frame(map_frame):
+    name = frame_name(map_frame)
+    if not name or not is_frame(name):
         raise MapError(f"{map_frame[:80]!r} is no name of a frame")
-    return map_frame
+    return name
 
 
 def _checked_position(position: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ace_ros.cli.commands import camera_of, json_text
+from ace_ros.cli.commands import json_text
 from ace_ros.errors import ConfigError, MapError
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def run_add(options: argparse.Namespace) -> None:
     """Copy maps into an atlas."""
     from ace_ros.atlas.folder import add_maps
+    from ace_ros.files.writable import require_writable_folder
 
+    require_writable_folder(options.atlas)
     places = add_maps(
         options.atlas, options.maps, options.name, options.map_frame, options.position, options.replace
     )
@@ -43,6 +45,7 @@ def run_find(options: argparse.Namespace) -> None:
     from ace_ros.atlas.finder import Hint, PlaceFinder
     from ace_ros.atlas.index import read_index
     from ace_ros.data.scene import read_grey
+    from ace_ros.data.scene_cameras import camera_of_image
     from ace_ros.network.encoder_file import load_encoder
 
     if not options.images:
@@ -55,8 +58,7 @@ def run_find(options: argparse.Namespace) -> None:
     finder = PlaceFinder(options.atlas, device=options.device, encoder=encoder)
     hint = Hint(place=options.place, position=options.near, radius_m=options.radius)
     for path in options.images:
-        image = read_grey(path)
-        found = finder.find(image, camera_of(path, options.camera, image.shape), hint)
+        found = finder.find(read_grey(path), camera_of_image(path, options.camera), hint)
         result = {"image": str(path), **_finding(found)}
         if options.json:
             print(json_text(result))

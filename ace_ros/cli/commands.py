@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from ace_ros.cli.config_options import given_options
 from ace_ros.cli.map_options import training_config
 from ace_ros.config import BagConfig, RansacConfig, override
 from ace_ros.errors import AceError, SceneError
+from ace_ros.files.names import frame_name
+from ace_ros.files.writable import require_writable_folder
 
 if TYPE_CHECKING:
-    from ace_ros.geometry.camera import Camera
     from ace_ros.localization.relocalizer import Relocalizer
     from ace_ros.mapping.jobs.map_job import MapJob
 
@@ -72,6 +74,8 @@ def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
     from ace_ros.cli.progress import bar
     from ace_ros.compute.precision import parse_device
     from ace_ros.compute.process import limit_threads, usable_cores
+    from ace_ros.data.depth_image import warn_of_depth
+    from ace_ros.data.plausibility import warn_of_drive
     from ace_ros.data.scene import load_scene
     from ace_ros.mapping.jobs.messages import json_lines, print_cloud
     from ace_ros.mapping.jobs.place import MapRequest, Workers, map_place
@@ -79,9 +83,11 @@ def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
 
     limit_threads(job.threads or usable_cores())
     output = map_path(Path(job.output))
-    request = MapRequest(output, job.chunks, job.map_frame, job.resume)
+    request = MapRequest(output, job.chunks, frame_name(job.map_frame), job.resume)
     workers = Workers(parse_device(job.device), job.threads, job.ray_address)
     scene = load_scene(Path(job.scene))
+    warn_of_drive(scene.folder, scene.frames)
+    warn_of_depth(scene)
     show = json_lines if as_lines else bar
     began = time.monotonic()
     with show("mapping") as on_progress:
@@ -124,6 +130,8 @@ def run_eval(options: argparse.Namespace) -> None:
     from ace_ros.data.scene import load_scene
     from ace_ros.evaluation.evaluate import evaluate, write_report
 
+    if options.report:
+        require_writable_folder(options.report)
     relocalizer = _relocalizer(options)
     scene = load_scene(options.scene, options.split)
     with count_bar("localizing") as on_frame:
@@ -134,10 +142,18 @@ def run_eval(options: argparse.Namespace) -> None:
         "map_bytes": options.map.stat().st_size,
         "missing_chunks": _by_number(scene_map.missing),
     }
-    files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
+    # Figures first: a report that cannot be written takes none of them away.
     if options.json:
-        print(json_text(result))
-        return
+        print(json_text(result), flush=True)
+    else:
+        _print_evaluation(result, scene_map.missing_text if scene_map.missing else "")
+    files = write_report(options.report, evaluation, scene, relocalizer) if options.report else []
+    if not options.json:
+        print("".join(f"{path}\n" for path in files), end="")
+
+
+def _print_evaluation(result: dict[str, Any], missing: str) -> None:
+    """Print the figures of an evaluation for a person."""
     print(f"{result['localized']} of {result['frames']} images localized")
     print(
         f"median error {100 * result['median_translation_m']:.1f} cm, {result['median_rotation_deg']:.2f} deg"
@@ -146,21 +162,20 @@ def run_eval(options: argparse.Namespace) -> None:
         print(f"within {key.replace('_', ', '):>10}: {100 * share:5.1f} %")
     latency = result["latency_ms"]
     print(f"{latency['median']:.0f} ms per image (p99 {latency['p99']:.0f} ms) on {result['device']}")
-    if scene_map.missing:
-        print(scene_map.missing_text)
-    for path in files:
-        print(path)
+    if missing:
+        print(missing)
+    sys.stdout.flush()
 
 
 def run_localize(options: argparse.Namespace) -> None:
     """Print the pose of each image."""
     from ace_ros.data.scene import read_grey
+    from ace_ros.data.scene_cameras import camera_of_image
     from ace_ros.pnp import Reason
 
     relocalizer = _relocalizer(options)
     for path in options.images:
-        image = read_grey(path)
-        found = relocalizer.localize(image, camera_of(path, options.camera, image.shape))
+        found = relocalizer.localize(read_grey(path), camera_of_image(path, options.camera))
         ok = bool(found.ok[0])
         result: dict[str, Any] = {
             "image": str(path),
@@ -245,16 +260,6 @@ def _needs(package: str) -> Iterator[None]:
                 f"reading bags needs {package}: install it with pip install 'ace_ros[extras]'"
             ) from error
         raise
-
-
-def camera_of(image_path: Path, camera_file: Path | None, shape: tuple[int, ...]) -> Camera:
-    """Return the camera of an image: of the given file, or of the scene folder that it is in."""
-    from ace_ros.data.camera_file import read_camera
-
-    beside = image_path.parent.parent / "calibration" / f"{image_path.stem}.txt"
-    if camera_file is None and not beside.exists():
-        raise SceneError(f"{image_path}: there is no calibration at {beside}; name a file with --camera")
-    return read_camera(camera_file or beside, (shape[1], shape[0]))
 
 
 def map_path(path: Path) -> Path:

@@ -8,6 +8,8 @@ import sys
 import torch
 
 MAX_SHARE = 0.5  # of the free memory that the buffer may take
+# What torch says of memory that it does not get, where the error has no type of its own.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -46,3 +48,10 @@ def peak_memory_mb(device: torch.device) -> float:
         return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on a processor or a GPU."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

@@ -10,6 +10,7 @@ from dataclasses import Field, field, fields, replace
 from typing import Any, TypeVar
 
 from ace_ros.errors import ConfigError
+from ace_ros.files.names import frame_name
 
 Config = TypeVar("Config", bound="CheckedConfig")
 MAX_FLOAT = sys.float_info.max  # a whole number may be larger
@@ -57,11 +58,13 @@ def help_text(f: Field[Any]) -> str:
 class CheckedConfig:
     """A frozen dataclass whose values are checked against their declarations when it is made.
 
-    Raises ConfigError, which names the option.
+    Names of frames lose leading slashes, as in tf. Raises ConfigError, which names the option.
     """
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
+            if f.name.endswith("_frame") and isinstance(getattr(self, f.name), str):
+                object.__setattr__(self, f.name, frame_name(getattr(self, f.name)))
             if said := complaint(f, getattr(self, f.name)):
                 raise ConfigError(f"{f.name} {said}")
 

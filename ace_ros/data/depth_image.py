@@ -9,6 +9,7 @@ another one.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ import cv2
 import numpy as np
 
 from ace_ros.data.image_decoding import as_pixels
-from ace_ros.data.image_file import image_size
+from ace_ros.data.image_file import image_header, read_unchanged
+from ace_ros.data.plausibility import depth_doubt, metres_doubt, warn_once
 from ace_ros.data.scene import DEPTH_FOLDER, Scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.geometry.camera import Camera
 
 MAX_DEPTH_MM = 65_535  # what 16 bits hold; farther is unknown
 ASPECT_TOLERANCE = 0.01
+DEPTH_SAMPLES = 5  # images of a scene whose unit is looked at
 
 # sensor_msgs encodings of depth (REP-118): bytes per pixel, millimetres per unit.
 DEPTH_ENCODINGS = {"16UC1": (2, 1.0), "mono16": (2, 1.0), "32FC1": (4, 1000.0)}
-_KINDS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 
 
 def require_depth(scene: Scene) -> None:
@@ -45,31 +47,33 @@ def require_depth(scene: Scene) -> None:
             _check_header(frame.depth_path, frame.camera.size)
 
 
+def warn_of_depth(scene: Scene) -> None:
+    """Log where the depth images of a scene, of which some are looked at, are hardly in millimetres."""
+    paths = [frame.depth_path for frame in scene.frames if frame.depth_path]
+    samples = []
+    for path in paths[:: max(1, len(paths) // DEPTH_SAMPLES)]:
+        with suppress(SceneError):  # said where that image is used
+            samples.append(read_depth(path)[::8, ::8].ravel())
+    if samples:
+        warn_once(scene.folder / scene.split / DEPTH_FOLDER, depth_doubt(np.concatenate(samples)))
+
+
 def _check_header(path: Path, of_image: tuple[int, int]) -> None:
-    size = image_size(path)
-    with path.open("rb") as file:
-        header = file.read(26)
-    if not header.startswith(b"\x89PNG"):
-        raise SceneError(f"{path}: is a JPEG image, expected depth as a 16-bit grey PNG")
-    bits, kind = header[24], header[25]
-    if (bits, kind) != (16, 0):
-        found = f"{bits}-bit {_KINDS.get(kind, 'unknown')}"
+    header = image_header(path)
+    if header.kind != "PNG":
+        raise SceneError(f"{path}: is a {header.kind} image, expected depth as a 16-bit grey PNG")
+    if (header.bits, header.colours) != (16, "grey"):
+        found = f"{header.bits}-bit {header.colours}"
         raise SceneError(f"{path}: is a {found} PNG, expected 16-bit grey with depth in millimetres")
     try:
-        check_aspect(size, of_image)
+        check_aspect(header.size, of_image)
     except CameraError as error:
         raise SceneError(f"{path}: {error}") from error
 
 
 def read_depth(path: Path) -> np.ndarray:
     """Return the depth image in a file, uint16 (h, w) in millimetres. Raises SceneError."""
-    image_size(path)
-    try:
-        depth_mm = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise SceneError(f"{path}: cannot be decoded: {error.err}") from error
-    if depth_mm is None:
-        raise SceneError(f"{path}: cannot be decoded, the depth image is damaged")
+    depth_mm = read_unchanged(path)
     if depth_mm.dtype != np.uint16 or depth_mm.ndim != 2:
         found = f"{depth_mm.dtype} {depth_mm.shape}"
         raise SceneError(f"{path}: has pixels {found}, expected 16-bit grey with depth in millimetres")
@@ -101,7 +105,10 @@ def depth_of_message(message: Any) -> np.ndarray:
     raw = as_pixels(encoding, (height, width, 1), int(message.step), size, message.data)
     kind = (">" if message.is_bigendian else "<") + ("u2" if size == 2 else "f4")
     depth = raw.view(kind)
-    return depth.astype(np.uint16) if size == 2 else millimetres(depth, per_unit)
+    depth_mm = depth.astype(np.uint16) if size == 2 else millimetres(depth, per_unit)
+    if size == 4 and not depth_mm.any() and (doubt := metres_doubt(depth)):
+        raise CameraError(doubt)
+    return depth_mm
 
 
 def check_aspect(size: tuple[int, int], of_image: tuple[int, int]) -> None:

@@ -2,8 +2,8 @@
 """Pixels of ROS image messages as grey or BGR arrays, without any ROS import.
 
 Encodings are those of sensor_msgs/image_encodings.h. `8UC3` and `8UC4` are taken for BGR(A).
-Bags are imported with this where no ROS is; the nodes let cv_bridge convert the colours and share
-the rest: what is accepted, what is refused, how 16 bits become 8. A test holds both equal.
+Bags are imported with this where no ROS is; the nodes let cv_bridge convert the colours that it knows
+and share the rest: files, planes, what is accepted, what is refused. A test holds both equal.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ace_ros.data.image_file import MAX_IMAGE_BYTES, MAX_PIXELS, is_whole, parse_size
+from ace_ros.data.image_file import without_alpha
+from ace_ros.data.image_header import check_memory, check_pixels, read_header, require_whole
+from ace_ros.data.sixteen_bits import Stretch, to_8_bit
+from ace_ros.data.yuv_planes import PLANAR, decode_planes
 from ace_ros.errors import CameraError
+from ace_ros.files.limits import MAX_IMAGE_BYTES
 
 # Encoding -> (bytes per channel, channels, OpenCV conversion to BGR or None). OpenCV names a
 # Bayer pattern by its second row's second and third pixel, ROS by the first two of both rows.
@@ -49,14 +53,34 @@ ENCODINGS: dict[str, tuple[int, int, int | None]] = {
 PAIRED = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 
+def decode_message(message: Any, stretch: Stretch = to_8_bit) -> np.ndarray:
+    """Return the pixels of a sensor_msgs Image or CompressedImage: grey (H, W) or BGR (H, W, 3), uint8.
+
+    `stretch` makes 8 bits of 16; without it, each image uses its own range. Raises CameraError.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed(message.data, message.format, stretch)
+    big = bool(message.is_bigendian)
+    shape = int(message.height), int(message.width), int(message.step)
+    return decode_image(message.encoding, *shape, big, message.data, stretch)
+
+
 def decode_image(
-    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool,
+    data: Any,
+    stretch: Stretch = to_8_bit,
 ) -> np.ndarray:
     """Return the pixels of a sensor_msgs/Image: grey (H, W) or BGR (H, W, 3), uint8.
 
-    `data` is bytes or any object with a byte buffer; the result may share its memory. 16-bit
-    pixels are stretched to 8 bits. Raises CameraError.
+    `data` is bytes or any object with a byte buffer; the result may share its memory. `stretch` makes 8
+    bits of 16. Raises CameraError.
     """
+    if encoding in PLANAR:
+        return decode_planes(encoding, height, width, step, data)
     depth, channels, conversion = layout(encoding)
     pixels = as_pixels(encoding, (height, width, channels), step, depth, data)
     if depth == 2:
@@ -64,7 +88,7 @@ def decode_image(
     image = pixels.reshape(height, width, channels) if channels > 1 else pixels
     if conversion is not None:
         image = cv2.cvtColor(image.astype(image.dtype.newbyteorder("="), copy=False), conversion)
-    return stretch_to_8_bit(image)
+    return stretch(image)
 
 
 def layout(encoding: str) -> tuple[int, int, int | None]:
@@ -73,67 +97,48 @@ def layout(encoding: str) -> tuple[int, int, int | None]:
     Raises CameraError for an encoding that is not in ENCODINGS.
     """
     if encoding not in ENCODINGS:
-        raise CameraError(f"image encoding {encoding!r} is not supported; known are {', '.join(ENCODINGS)}")
+        known = ", ".join([*ENCODINGS, *PLANAR])
+        raise CameraError(f"image encoding {encoding[:80]!r} is not supported; known are {known}")
     return ENCODINGS[encoding]
 
 
-def decode_compressed(data: Any, format: str = "") -> np.ndarray:
+def decode_compressed(data: Any, format: str = "", stretch: Stretch = to_8_bit) -> np.ndarray:
     """Return the pixels of a sensor_msgs/CompressedImage: grey (H, W) or BGR (H, W, 3), uint8.
 
-    `format` is the message's. Raises CameraError when the data is not a whole image that OpenCV reads.
-    """
-    buffer = require_whole(data, format)
-    try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise CameraError(f"compressed image cannot be decoded: {error.err}") from error
-    return finish_compressed(image, data, format)
-
-
-def require_whole(data: Any, format: str) -> np.ndarray:
-    """Return the bytes of a compressed image, (N,) uint8.
-
-    Raises CameraError where `format` says depth, and where the file is cut off or of no usable size.
+    `format` is the message's; it tells the few drivers apart that write RGB into the file. `stretch` makes
+    8 bits of 16. Raises CameraError when the data is not a whole PNG or JPEG.
     """
     if "compressedDepth" in format:
-        raise CameraError(f"compressed image of format {format!r} is depth, expected JPEG or PNG")
+        raise CameraError(f"compressed image of format {format[:80]!r} is depth, expected JPEG or PNG")
     buffer = np.frombuffer(data, np.uint8)
     if not 0 < buffer.size <= MAX_IMAGE_BYTES:
         raise CameraError(f"compressed image has {buffer.size} bytes, which is no usable size")
     contents = buffer.tobytes()
-    size = parse_size(contents)
-    if size and not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise CameraError(f"compressed image of {size[0]}x{size[1]} pixels is no usable size")
-    if size and not is_whole(contents):
-        raise CameraError(f"compressed image is cut off after {buffer.size} bytes")
-    return buffer
-
-
-def finish_compressed(image: np.ndarray | None, data: Any, format: str) -> np.ndarray:
-    """Return a decoded file as grey (H, W) or BGR (H, W, 3), uint8; `image` None is one that was not.
-
-    `format` tells the few drivers apart that write RGB into the file. Raises CameraError.
-    """
+    try:
+        check_memory(read_header(contents), len(contents))
+        require_whole(contents)
+        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+    except CameraError as error:
+        raise CameraError(f"compressed image: {error}") from error
+    except cv2.error as error:
+        raise CameraError(f"compressed image cannot be decoded: {error.err}") from error
     if image is None:
-        raise CameraError(
-            f"compressed image of {len(data)} bytes cannot be decoded; it begins with {bytes(data[:8])!r}"
-        )
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+        raise CameraError(f"compressed image of {buffer.size} bytes cannot be decoded: it is damaged")
+    image = without_alpha(image)
     # image_transport writes BGR and says "compressed bgr8", whatever the camera sent.
     if image.ndim == 3 and "compressed rgb" in format:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise CameraError(f"compressed image has pixels of type {image.dtype}, expected 8 or 16 bits")
-    return stretch_to_8_bit(image)
+    return stretch(image)
 
 
 def as_pixels(encoding: str, shape: tuple[int, int, int], step: int, depth: int, data: Any) -> np.ndarray:
     """Return the bytes of an image without the padding of its rows, (H, W * channels * depth)."""
     height, width, channels = shape
     row = width * channels * depth
-    if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
-        raise CameraError(f"image of {width}x{height} pixels is no usable size")
+    try:
+        check_pixels(width, height)
+    except CameraError as error:
+        raise CameraError(f"image of {error}") from None
     if encoding in PAIRED and width % 2:
         raise CameraError(f"image of encoding {encoding} has the odd width {width}")
     if step < row:
@@ -146,18 +151,3 @@ def as_pixels(encoding: str, shape: tuple[int, int, int], step: int, depth: int,
         raise CameraError(f"image of {width}x{height} {encoding} has {buffer.size} bytes, expected {needed}")
     rows = np.lib.stride_tricks.as_strided(buffer, (height, row), (step, 1))
     return np.ascontiguousarray(rows)
-
-
-def stretch_to_8_bit(image: np.ndarray) -> np.ndarray:
-    """Return 16-bit pixels as uint8, with the range that 98 % of them lie in spread over 0 to 255.
-
-    Cameras put 10, 12, 14 or 16 bits into 16, thermal cameras a narrow band: a fixed shift would
-    leave most of them black. Pixels that are uint8 are returned as they are.
-    """
-    if image.dtype == np.uint8:
-        return image
-    step = min(image.shape[:2]) // 120 | 1  # odd, to meet all colours of a Bayer pattern
-    low, high = np.percentile(image[::step, ::step], (1.0, 99.0))
-    scale = 255.0 / max(high - low, 255.0)  # a range of 8 bits or less is not stretched further
-    stretched = (image.astype(np.float32) - low) * scale + 0.5
-    return np.asarray(stretched.clip(0, 255), np.uint8)

@@ -1,60 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PNG and JPEG files: their size from the header alone, their pixels, and whether they are whole.
+"""PNG and JPEG files: what their headers say, which is checked before anything is decoded, and their pixels.
 
-A tag that asks viewers to turn the image (EXIF orientation) is ignored: intrinsics belong to the
-pixels as stored.
+Images of other kinds are refused by name. A tag that asks viewers to turn the image (EXIF orientation)
+is ignored: intrinsics belong to the pixels as stored.
 """
 
 from __future__ import annotations
 
 import os
-import struct
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from ace_ros.errors import SceneError
+from ace_ros.data.image_header import (
+    JPEG_END,
+    PNG_END,
+    ImageHeader,
+    check_memory,
+    read_header,
+    require_whole,
+)
+from ace_ros.data.sixteen_bits import Range, common_range, range_of, to_8_bit
+from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.limits import MAX_IMAGE_BYTES
 from ace_ros.files.outside import open_plain
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-MAX_IMAGE_BYTES = 1 << 28
-MAX_PIXELS = 1 << 28
-
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-JPEG_START, JPEG_PIXELS, JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
-# Start-of-frame markers; C4, C8 and CC in that range mean other things.
-JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+HEADER_BYTES = 1 << 16  # read at first; most headers are shorter
+RANGE_SAMPLES = 8  # images of a folder from which the range of 16-bit values is taken
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Return (width, height) in pixels of a PNG or JPEG file without decoding it.
 
-    Raises SceneError when the file cannot be read, is of another kind, or is cut off.
+    Raises SceneError when the file cannot be read, is of another kind, is cut off or too large.
     """
+    return image_header(path).size
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Return what the header of a PNG or JPEG file says; raises SceneError as `image_size` does."""
     try:
         with open_plain(path, SceneError) as file:
-            if os.fstat(file.fileno()).st_size > MAX_IMAGE_BYTES:
-                raise SceneError(f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image")
-            data = file.read(1 << 16)
-            size = parse_size(data) or parse_size(data + file.read())
-            if size is None:
-                raise SceneError(f"{path}: not a readable PNG or JPEG image ({_describe(data)})")
-            _check_whole(path, file)
+            length = _length(path, file)
+            start = file.read(HEADER_BYTES)
+            try:
+                header = read_header(start)
+            except CameraError:  # a JPEG may have a lot before its header
+                start += file.read()
+                header = read_header(start)
+            check_memory(header, length)
+            file.seek(max(0, length - len(PNG_END)))
+            # Some cameras append data of their own after the image.
+            if not file.read().endswith((PNG_END, JPEG_END)) and file.seek(0) == 0:
+                require_whole(file.read())
+            return header
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise SceneError(f"{path}: its header says {size[0]}x{size[1]} pixels, which is no usable size")
-    return size
+    except CameraError as error:
+        raise SceneError(f"{path}: {error}") from error
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """Return the grey values of an image file, uint8 (H, W); raises SceneError."""
-    image_size(path)
-    data = np.fromfile(path, np.uint8)
+    """Return the grey values of an image file, uint8 (H, W); raises SceneError.
+
+    16-bit values are stretched to 8 bits, alike for all images of a folder, of both splits of a scene.
+    """
+    data, header = _read(path)
+    if header.bits == 16:
+        image = read_image(path)
+        return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return _decoded(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Return the pixels of an image file, uint8, grey (H, W) or BGR (H, W, 3); as `read_grey` otherwise."""
+    data, header = _read(path)
+    image = without_alpha(_decoded(path, data, cv2.IMREAD_UNCHANGED))
+    return to_8_bit(image, _range_of_recording(path.parent.absolute())) if header.bits == 16 else image
+
+
+def read_unchanged(path: Path) -> np.ndarray:
+    """Return the pixels of an image file as they are stored, (H, W) or (H, W, C); raises SceneError."""
+    return _decoded(path, _read(path)[0], cv2.IMREAD_UNCHANGED)
+
+
+def without_alpha(image: np.ndarray) -> np.ndarray:
+    """Return grey (H, W) or BGR (H, W, 3) pixels of those that may have an alpha channel."""
+    return np.ascontiguousarray(image[..., :3]) if image.ndim == 3 else image
+
+
+def _read(path: Path) -> tuple[np.ndarray, ImageHeader]:
+    """Return the bytes (N,) of an image file and its header, which is checked; raises SceneError."""
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        with open_plain(path, SceneError) as file:
+            _length(path, file)
+            data = file.read()
+        header = read_header(data)
+        check_memory(header, len(data))
+        require_whole(data)
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except CameraError as error:
+        raise SceneError(f"{path}: {error}") from error
+    return np.frombuffer(data, np.uint8), header
+
+
+def _length(path: Path, file: BinaryIO) -> int:
+    length = os.fstat(file.fileno()).st_size
+    if length > MAX_IMAGE_BYTES:
+        raise SceneError(f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image")
+    return length
+
+
+def _decoded(path: Path, data: np.ndarray, flags: int) -> np.ndarray:
+    try:
+        image = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise SceneError(f"{path}: cannot be decoded: {error.err}") from error
     if image is None:
@@ -62,48 +126,19 @@ def read_grey(path: Path) -> np.ndarray:
     return image
 
 
-def parse_size(data: bytes) -> tuple[int, int] | None:
-    """Return (width, height) from the beginning of PNG or JPEG data; None where it has none."""
-    if data.startswith(PNG_START) and len(data) >= 24:
-        return struct.unpack(">II", data[16:24])
-    if not data.startswith(JPEG_START):
-        return None
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker in JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        # Fill bytes and markers without a length are one or two bytes long.
-        if marker == 0xFF:
-            at += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
-        else:
-            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return None
-
-
-def is_whole(data: bytes) -> bool:
-    """Return whether PNG or JPEG data has its end marker; decoders fill what is missing."""
-    if data.startswith(PNG_START):
-        return PNG_END in data
-    # A thumbnail in the header has an end marker too, so look behind the start of the pixels.
-    return data.find(JPEG_END, data.find(JPEG_PIXELS)) >= 0
-
-
-def _check_whole(path: Path, file: BinaryIO) -> None:
-    file.seek(max(0, os.fstat(file.fileno()).st_size - 12))
-    if file.read().endswith((PNG_END, JPEG_END)):
-        return
-    # Some cameras append data of their own after the image.
-    file.seek(0)
-    data = file.read()
-    if not is_whole(data):
-        raise SceneError(f"{path}: the image is cut off after {len(data)} bytes")
-
-
-def _describe(data: bytes) -> str:
-    return "the file is empty" if not data else f"it begins with {data[:8]!r}"
+@lru_cache(maxsize=64)
+def _range_of_recording(folder: Path) -> Range:
+    """Return the range of 16-bit values in a folder of images, of a scene in both of its splits."""
+    folders = (folder, *folder.parent.parent.glob("*/rgb")) if folder.name == "rgb" else (folder,)
+    paths = sorted(
+        {path for one in folders for path in one.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    )
+    step = max(1, len(paths) // RANGE_SAMPLES)
+    ranges = []
+    for path in paths[::step]:
+        try:
+            if image_header(path).bits == 16:
+                ranges.append(range_of(without_alpha(read_unchanged(path))))
+        except SceneError:  # said where that image is used
+            continue
+    return common_range(ranges)

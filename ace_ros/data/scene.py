@@ -20,12 +20,11 @@ import torch
 from torch import Tensor
 
 from ace_ros.data.frames_file import FRAMES_FILE, FrameNote, read_frame_notes
-from ace_ros.data.image_file import IMAGE_SUFFIXES, image_size, read_grey
+from ace_ros.data.image_file import IMAGE_SUFFIXES, read_grey
+from ace_ros.data.scene_cameras import CameraReader, read_numbers
 from ace_ros.data.scene_files import PARTS, depths_of, drop_unfinished_frames, list_files, pair
-from ace_ros.errors import CameraError, SceneError
-from ace_ros.files.limits import MAX_POSITION_M, MAX_TEXT_BYTES
-from ace_ros.files.numbers import finite_numbers
-from ace_ros.files.outside import read_text
+from ace_ros.errors import SceneError
+from ace_ros.files.limits import MAX_POSITION_M
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -39,11 +38,6 @@ DEPTH_FOLDER = "depth"
 # rigid; the second is what rounding to a few digits in a text file explains.
 MAX_RIGID_DEFECT = 1e-3
 ROUNDING_DEFECT = 1e-6
-
-# Focal lengths outside these multiples of the image's longer side are a mistake of units.
-MIN_FOCAL, MAX_FOCAL = 0.05, 50.0
-# A principal point farther from the centre, as a share of the size, is worth a warning.
-MAX_CENTRE_OFFSET = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def load_scene(folder: Path, split: str = "train") -> Scene:
     images, pose_paths, calibration_paths = pair(base, files)
 
     poses = _read_poses(pose_paths)
-    cameras = _CameraReader()
+    cameras = CameraReader()
     frames = [
         Frame(image, T, cameras.read(path, image, notes.get(image.name)), _stamp(notes, image), depth)
         for image, T, path, depth in zip(
@@ -121,7 +115,7 @@ def _stamp(notes: dict[str, FrameNote], image: Path) -> int | None:
 
 def _read_poses(paths: list[Path]) -> Tensor:
     """Return T_map_camera (N, 4, 4) float64 of pose files, made exactly rigid."""
-    values = [_read_numbers(path, (16,), "the 16 numbers of a 4x4 matrix") for path in paths]
+    values = [read_numbers(path, (16,), "the 16 numbers of a 4x4 matrix") for path in paths]
     T = torch.tensor(values, dtype=torch.float64).reshape(-1, 4, 4)
     defect = se3.rigid_defect(T)
     for path, T_map_camera, d in zip(paths, T, defect.tolist(), strict=True):
@@ -142,68 +136,3 @@ def _read_poses(paths: list[Path]) -> Tensor:
             paths[0].parent, defect[worst].item(), paths[worst].name,
         )  # fmt: skip
     return se3.from_rotation_translation(se3.nearest_rotation(T[:, :3, :3]), T[:, :3, 3])
-
-
-class _CameraReader:
-    """Reads calibration files; frames with the same values share one Camera."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple, Camera] = {}
-        self._warned = False
-
-    def read(self, path: Path, image: Path, note: FrameNote | None) -> Camera:
-        """Return the camera of one frame; raises SceneError."""
-        size = image_size(image)
-        if note and note.size and note.size != size:
-            raise SceneError(
-                f"{image}: is {size[0]}x{size[1]}, {FRAMES_FILE} says {note.size[0]}x{note.size[1]}"
-            )
-        values = _read_numbers(path, (9, 1), "a 3x3 matrix or one focal length")
-        model, distortion = (note.model, note.distortion) if note else ("pinhole", ())
-        key = (tuple(values), size, model, distortion)
-        if key not in self._known:
-            self._known[key] = self._make(path, values, size, model, distortion)
-        return self._known[key]
-
-    def _make(
-        self, path: Path, values: list[float], size: tuple[int, int], model: str,
-        distortion: tuple[float, ...],
-    ) -> Camera:  # fmt: skip
-        width, height = size
-        if len(values) == 1:
-            focal = values[0]
-            values = [focal, 0.0, (width - 1) / 2, 0.0, focal, (height - 1) / 2, 0.0, 0.0, 1.0]
-        matrix = torch.tensor(values, dtype=torch.float64).reshape(3, 3)
-        try:
-            camera = Camera(matrix, size, model, matrix.new_tensor(distortion) if distortion else None)
-        except CameraError as error:
-            raise SceneError(f"{path}: {error}") from error
-        self._check_fit(path, camera)
-        return camera
-
-    def _check_fit(self, path: Path, camera: Camera) -> None:
-        (fx, _, cx), (_, fy, cy), _ = camera.matrix.tolist()
-        width, height = camera.size
-        side = max(width, height)
-        if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
-            raise SceneError(
-                f"{path}: principal point ({cx:g}, {cy:g}) lies outside its {width}x{height} image"
-            )
-        if not all(MIN_FOCAL * side <= focal <= MAX_FOCAL * side for focal in (fx, fy)):
-            raise SceneError(
-                f"{path}: focal length ({fx:g}, {fy:g}) does not fit a {width}x{height} image; "
-                "expected pixels"
-            )
-        offset = max(abs(cx - (width - 1) / 2) / width, abs(cy - (height - 1) / 2) / height)
-        if offset > MAX_CENTRE_OFFSET and not self._warned:
-            self._warned = True
-            log.warning(
-                "%s: principal point (%g, %g) is far from the centre of its %dx%d image; "
-                "is the calibration that of another image size?", path, cx, cy, width, height,
-            )  # fmt: skip
-
-
-def _read_numbers(path: Path, counts: tuple[int, ...], expected: str) -> list[float]:
-    """Return the numbers of a small text file; how many there are must be one of `counts`."""
-    words = read_text(path, MAX_TEXT_BYTES, SceneError).split()
-    return finite_numbers(words, counts, expected, path, SceneError)

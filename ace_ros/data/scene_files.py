@@ -52,7 +52,7 @@ def pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
     if tables is None:
         raise SceneError(f"{base}: {_twice(files)} differ only in the suffix, expected one file each")
     if not _agree(tables):
-        tables = _tables_by(files, lambda path: path.name.split(".")[0]) or tables
+        tables = _tables_by(files, _before_dot) or tables
     if _agree(tables):
         return [[tables[part][key] for key in sorted(tables["rgb"])] for part in PARTS]
     counts = {part: len(files[part]) for part in PARTS}
@@ -66,10 +66,43 @@ def pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:
     )
 
 
+def calibration_of(image: Path) -> Path:
+    """Return the calibration file of one image of a scene folder, paired as `pair` does.
+
+    Raises SceneError where there is none.
+    """
+    image = image.absolute()
+    folder = image.parent.parent / "calibration"
+    files = list_files(folder, False) if folder.is_dir() else []
+    siblings = list_files(image.parent, True)
+    found = _partners(image, files)
+    strangers = not any(_partners(other, files) for other in siblings)
+    if not found and strangers and len(files) == len(siblings) and image in siblings:
+        return files[siblings.index(image)]
+    if len(found) != 1:
+        several = (
+            f"{', '.join(path.name for path in found)} could all be"
+            if found
+            else f"in {folder} is none that is"
+        )
+        raise SceneError(f"{image}: {several} its calibration; name a file with --camera")
+    return found[0]
+
+
+def _partners(image: Path, files: list[Path]) -> list[Path]:
+    """Return the files whose names agree with an image's up to the suffix, or else up to the first dot."""
+    same = [path for path in files if path.stem == image.stem]
+    return same or [path for path in files if _before_dot(path) == _before_dot(image)]
+
+
+def _before_dot(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
 def depths_of(folder: Path, images: list[Path]) -> list[Path | None]:
     """Return each image's depth image, of the same name as `pair` has it; None where there is none."""
     files = {"depth": list_files(folder, True) if folder.is_dir() else [], "rgb": images}
-    for key in (lambda path: path.stem, lambda path: path.name.split(".")[0]):
+    for key in (lambda path: path.stem, _before_dot):
         tables = _tables_by(files, key)
         if tables and tables["depth"].keys() & tables["rgb"].keys():
             return [tables["depth"].get(key(image)) for image in images]

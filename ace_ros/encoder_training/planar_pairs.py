@@ -44,9 +44,7 @@ class Pair:
     visible: np.ndarray
 
 
-def random_pair(
-    photos: list[np.ndarray], size: int, cells: np.ndarray, rng: np.random.Generator
-) -> Pair:
+def random_pair(photos: list[np.ndarray], size: int, cells: np.ndarray, rng: np.random.Generator) -> Pair:
     """Return a pair of views (size, size) of a random scene, for cells (n, 2) at these pixels."""
     focal = size * rng.uniform(0.8, 1.5)
     K = np.array([[focal, 0.0, (size - 1) / 2], [0.0, focal, (size - 1) / 2], [0.0, 0.0, 1.0]])
@@ -75,9 +73,7 @@ def _random_cameras(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     first = _orbit(rng.normal(0.0, 0.15), rng.normal(0.0, 0.1), 1.0, rng.normal(0.0, 0.1), rng)
     # Robots keep their cameras upright, and a room is seen from near and far.
     distance = 2.0 ** np.clip(rng.normal(0.0, 0.5), -1.0, 1.0)
-    second = _orbit(
-        rng.normal(0.0, 0.35), rng.normal(0.0, 0.15), distance, rng.normal(0.0, 0.25), rng
-    )
+    second = _orbit(rng.normal(0.0, 0.35), rng.normal(0.0, 0.15), distance, rng.normal(0.0, 0.25), rng)
     return first, second
 
 
@@ -180,9 +176,7 @@ def _homography(K: np.ndarray, T_camera_world: np.ndarray, plane: Plane) -> np.n
     return K @ T_camera_world @ frame
 
 
-def _render(
-    planes: list[Plane], homographies: list[np.ndarray], size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _render(planes: list[Plane], homographies: list[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a view (size, size) uint8 and the plane seen at each pixel (size, size), -1 for none."""
     grey = np.full((size, size), 128, np.uint8)
     seen = np.full((size, size), -1, np.int64)

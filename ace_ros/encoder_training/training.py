@@ -29,6 +29,7 @@ from ace_ros.compute.precision import autocast
 from ace_ros.encoder_training.contrastive_loss import ContrastiveResult, Matches, contrastive_loss
 from ace_ros.encoder_training.photos import load_photos
 from ace_ros.encoder_training.planar_pairs import random_pair
+from ace_ros.files.writable import require_writable
 from ace_ros.network.encoder import STRIDE, Encoder, EncoderShape, cell_centres
 from ace_ros.network.encoder_file import save_encoder
 
@@ -125,7 +126,11 @@ def validate(
 def train_encoder(
     photo_folder: Path, output: Path, config: EncoderTrainingConfig, device: torch.device
 ) -> dict[str, float]:
-    """Train an encoder and write it to `output`; return its validation figures."""
+    """Train an encoder and write it to `output`; return its validation figures.
+
+    Raises SceneError where there are too few photographs, OutputError where nothing can be written.
+    """
+    require_writable(output)
     photos = load_photos(photo_folder)
     every = max(2, len(photos) // config.validation_photos)
     held_out, used = photos[::every], [p for i, p in enumerate(photos) if i % every]

@@ -97,9 +97,7 @@ def write_report(folder: Path, evaluation: Evaluation, scene: Scene, relocalizer
         strict=True,
     )
     for frame, metres, radians, count, ms in rows:
-        lines.append(
-            f"{frame.image_path.name},{metres:.5f},{math.degrees(radians):.4f},{count},{ms:.1f}"
-        )
+        lines.append(f"{frame.image_path.name},{metres:.5f},{math.degrees(radians):.4f},{count},{ms:.1f}")
     table.write_text("\n".join(lines) + "\n")
     true = torch.stack([f.T_map_camera for f in scene.frames])
     points, grey = relocalizer.scene_map.cloud()

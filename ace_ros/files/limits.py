@@ -47,3 +47,15 @@ MAX_POSITION_M = 1e9
 # a small bag may take at least. Real images shrink to a tenth.
 MAX_UNPACKED_BYTES = 1 << 27
 MAX_UNPACKED_RATIO, MIN_UNPACKED_BUDGET_BYTES = 200, 1 << 28
+
+# Images. Their size is that of the header, which is read before anything is decoded: 67 megapixels, where
+# the largest cameras of robots have 20 to 30; and one side 16 times the other, for the networks see
+# the shorter at 480 pixels.
+MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MAX_IMAGE_ASPECT = 1 << 26, 1 << 15, 16
+# Of an image file or a compressed image, and of its pixels: four channels of 16 bits take eight bytes.
+MAX_IMAGE_BYTES, MAX_DECODED_BYTES = 1 << 27, 1 << 28
+# No deflate stream decodes to more bytes for each of its own. A block of 64 pixels of a JPEG takes a bit
+# or more in its first scan.
+MAX_PNG_RATIO, MAX_JPEG_RATIO = 1032, 1024
+# Each scan of a progressive JPEG goes over the whole image; photographs have ten.
+MAX_JPEG_SCANS = 100

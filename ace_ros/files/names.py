@@ -28,6 +28,11 @@ def is_frame(name: object) -> bool:
     return isinstance(name, str) and len(name) <= MAX_FRAME_LENGTH and name.isprintable()
 
 
+def frame_name(frame_id: str) -> str:
+    """Return a frame's name without leading slashes, which ROS 1 wrote and tf2 strips."""
+    return frame_id.lstrip("/")
+
+
 def is_file_name(name: object) -> bool:
     """Return whether a value is the name of a file alone: no path, and nothing that a terminal obeys."""
     return (

@@ -8,6 +8,7 @@ frame is the optical frame: x right, y down, z forward.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +22,8 @@ COEFFICIENTS = {"pinhole": (0,), "plumb_bob": (4, 5), "rational_polynomial": (8,
 # Rays farther than this from the optical axis have no place on the plane z = 1 that the loss and
 # the solver work on.
 MAX_RAY_ANGLE = math.radians(80.0)
-UNDISTORT_ITERATIONS = 20
+RADIAL_SAMPLES = 1024  # of the angle to the axis, from which a distortion is inverted
+NEWTON_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ class Camera:
     def unproject(self, pixels: Tensor) -> Tensor:
         """Return the rays (..., N, 2), as x and y on the plane z = 1, of pixels (..., N, 2).
 
-        Distortion is removed by Newton-like iteration; pixels whose ray is more than
-        MAX_RAY_ANGLE from the axis, or that the model cannot reach, give NaN.
+        Every pixel that the model reaches has its ray, as far from the axis as the model moves pixels
+        outwards with the angle; others, and those whose ray is more than MAX_RAY_ANGLE from the axis,
+        give NaN.
         """
         K = self.matrix[..., None, :, :]
         xy = pixels.to(K.dtype) - K[..., :2, 2]
@@ -131,28 +134,93 @@ class Camera:
         return rays * radial + tangential
 
     def _undistort(self, distorted: Tensor) -> Tensor:
+        """Return the rays that `_distort` takes to `distorted` (..., N, 2), NaN where there is none."""
         if self.distortion is None:
             return distorted
+        radius = distorted.norm(dim=-1, keepdim=True)
+        direction = distorted / radius.clamp(min=1e-12)
+        theta = _invert_increasing(self._radius, radius[..., 0])[..., None]
         if self.model == "equidistant":
-            return _undistort_equidistant(distorted, self.distortion)
-        rays = distorted
-        for _ in range(UNDISTORT_ITERATIONS):
-            radial, tangential = _brown_conrady(rays, self.distortion)
-            rays = (distorted - tangential) / radial.clamp(min=1e-3)
+            for _ in range(NEWTON_STEPS):
+                value, slope = _equidistant_polynomial(theta, self.distortion)
+                theta = theta - (value - radius) / slope.clamp(min=1e-6)
+            return torch.mul(direction, torch.tan(theta))
+        rays: Tensor = direction * torch.tan(theta)
+        for _ in range(NEWTON_STEPS):
+            rays = rays - _newton_step(rays, self._distort(rays) - distorted, self.distortion)
         return rays
+
+    def _radius(self, theta: Tensor) -> Tensor:
+        """Return at which radius (S,) or (B, S) from the axis rays at angles theta (S,) are seen.
+
+        Without tangential distortion, which depends on the direction.
+        """
+        assert self.distortion is not None
+        if self.model == "equidistant":
+            return _equidistant_polynomial(theta[:, None], self.distortion)[0][..., 0]
+        tan = torch.tan(theta)[:, None]
+        return (tan * _radial_factor(tan * tan, self.distortion)[0])[..., 0]
+
+
+def _invert_increasing(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Return the angles (..., N) at which a function has values (..., N), NaN where it never does.
+
+    The function takes angles (S,) to (S,) or (B, S) and is 0 at 0; of it counts what comes before it first
+    falls. The result is interpolated between samples.
+    """
+    theta = torch.linspace(0.0, MAX_RAY_ANGLE, RADIAL_SAMPLES, dtype=values.dtype, device=values.device)
+    table = function(theta)
+    rises = torch.cummin((table.diff(dim=-1) > 0).to(torch.uint8), dim=-1).values.bool()
+    # What comes after stays a rising table, which no value finds: they would have to be infinite.
+    table = torch.cat([table[..., :1], torch.where(rises, table[..., 1:], torch.inf)], -1)
+    table = table.expand(*values.shape[:-1], -1) if table.dim() > 1 else table
+    after = torch.searchsorted(table.contiguous(), values.contiguous()).clamp(1, RADIAL_SAMPLES - 1)
+    low, high = (_pick(table, at) for at in (after - 1, after))
+    share = (values - low) / (high - low)
+    angle = theta[after - 1] + share * (theta[1] - theta[0])
+    return torch.where(torch.isfinite(high) & (values <= high), angle, torch.nan)
+
+
+def _pick(table: Tensor, index: Tensor) -> Tensor:
+    return table[index] if table.dim() == 1 else table.gather(-1, index)
 
 
 def _brown_conrady(rays: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
     """Return radial factor (..., 1) and tangential shift (..., 2) of OpenCV's polynomial models."""
-    missing = 8 - distortion.shape[-1]
-    k = torch.nn.functional.pad(distortion, (0, missing))[..., None, :]
-    k1, k2, p1, p2, k3, k4, k5, k6 = (c[..., None] for c in k.unbind(-1))
-    x, y = rays[..., :1], rays[..., 1:]
-    r2 = x * x + y * y
-    radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    p1, p2, x, y, r2 = _tangential_terms(rays, distortion)
     shift_x = 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     shift_y = p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    return radial, torch.cat([shift_x, shift_y], -1)
+    return _radial_factor(r2, distortion)[0], torch.cat([shift_x, shift_y], -1)
+
+
+def _newton_step(rays: Tensor, error: Tensor, distortion: Tensor) -> Tensor:
+    """Return by how much rays (..., N, 2) are off whose distorted places are off by `error` (..., N, 2)."""
+    p1, p2, x, y, r2 = _tangential_terms(rays, distortion)
+    radial, slope = _radial_factor(r2, distortion)
+    # The Jacobian [[a, b], [b, c]] of the distortion; it is symmetric.
+    a = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+    b = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+    c = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    u, v = error[..., :1], error[..., 1:]
+    return torch.cat([c * u - b * v, a * v - b * u], -1) / (a * c - b * b)
+
+
+def _tangential_terms(rays: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return p1 and p2, and x, y and the squared radius of rays, all (..., 1)."""
+    p1, p2 = (c[..., None] for c in distortion[..., None, 2:4].unbind(-1))
+    x, y = rays[..., :1], rays[..., 1:]
+    return p1, p2, x, y, x * x + y * y
+
+
+def _radial_factor(r2: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the radial factor (..., 1) at squared radii (..., 1), and its derivative by them."""
+    missing = 8 - distortion.shape[-1]
+    k = torch.nn.functional.pad(distortion, (0, missing))[..., None, :]
+    k1, k2, _, _, k3, k4, k5, k6 = (c[..., None] for c in k.unbind(-1))
+    below = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / below
+    slope = (k1 + r2 * (2 * k2 + 3 * k3 * r2) - factor * (k4 + r2 * (2 * k5 + 3 * k6 * r2))) / below
+    return factor, slope
 
 
 def _equidistant_polynomial(theta: Tensor, distortion: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,13 +236,3 @@ def _equidistant_scale(rays: Tensor, distortion: Tensor) -> Tensor:
     radius = rays.norm(dim=-1, keepdim=True)
     theta_d, _ = _equidistant_polynomial(torch.atan(radius), distortion)
     return torch.where(radius > 1e-9, theta_d / radius.clamp(min=1e-9), 1.0)
-
-
-def _undistort_equidistant(distorted: Tensor, distortion: Tensor) -> Tensor:
-    theta_d = distorted.norm(dim=-1, keepdim=True)
-    theta = theta_d.clamp(max=MAX_RAY_ANGLE)
-    for _ in range(UNDISTORT_ITERATIONS):
-        value, slope = _equidistant_polynomial(theta, distortion)
-        theta = (theta - (value - theta_d) / slope.clamp(min=1e-3)).clamp(0.0, 1.55)
-    scale = torch.where(theta_d > 1e-9, torch.tan(theta) / theta_d.clamp(min=1e-9), 1.0)
-    return distorted * scale

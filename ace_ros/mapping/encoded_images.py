@@ -113,7 +113,10 @@ class EncodedImages:
 
 
 class _OnceEach(Generic[Item]):
-    """Keeps the last results of a function. Threads that want the same one at once wait for the first."""
+    """Keeps the last results of a function. Threads that want the same one at once wait for the first.
+
+    An error is raised to all that wait, and is not kept: the next one tries again.
+    """
 
     def __init__(self, function: Callable[[int], Item], most: int) -> None:
         self._function, self._most, self._lock = function, most, Lock()
@@ -132,5 +135,8 @@ class _OnceEach(Generic[Item]):
             try:
                 wanted.set_result(self._function(index))
             except BaseException as error:
+                with self._lock:
+                    if self._kept.get(index) is wanted:
+                        del self._kept[index]
                 wanted.set_exception(error)
         return wanted.result()

@@ -56,9 +56,7 @@ def place_descriptors(features: Tensor, image: Tensor) -> Tensor:
     numbers, counts = image[order].unique_consecutive(return_counts=True)
     ends = counts.cumsum(0)
     evenly = torch.linspace(0, len(numbers) - 1, min(len(numbers), MAX_IMAGES)).round().long()
-    rows = [
-        order[int(ends[i] - counts[i]) : int(ends[i])][:FEATURES_PER_IMAGE] for i in evenly.tolist()
-    ]
+    rows = [order[int(ends[i] - counts[i]) : int(ends[i])][:FEATURES_PER_IMAGE] for i in evenly.tolist()]
     descriptors = torch.stack([global_descriptor(features[r.to(features.device)]) for r in rows])
     wanted = max(MIN_VIEWS, min(MAX_VIEWS, len(numbers) // IMAGES_PER_VIEW))
     return medoids(descriptors, wanted).half()

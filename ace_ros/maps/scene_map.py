@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.errors import MapError
+from ace_ros.files.names import frame_name
 from ace_ros.files.tensor_file import read_tensor_file, write_tensor_file
 from ace_ros.maps.chunk import CHUNK_PARTS, Chunk, about_chunk, chunk_of_file, chunk_tensors
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
@@ -136,7 +137,7 @@ class SceneMap:
             chunks=tuple(found),
             encoder=header["encoder"],
             encoder_hash=header["encoder_hash"],
-            map_frame=header["map_frame"],
+            map_frame=frame_name(header["map_frame"]),
             created=header["created"],
             training=header["training"],
             missing=missing,

@@ -55,9 +55,7 @@ class Encoder(nn.Module):
         self.shape = shape
         self.channels = shape.stem[-1]
         widths = (1, *shape.stem)
-        self.stem = nn.Sequential(
-            *(_ConvNorm(a, b, 4, 2, norm) for a, b in pairwise(widths))
-        )
+        self.stem = nn.Sequential(*(_ConvNorm(a, b, 4, 2, norm) for a, b in pairwise(widths)))
         self.detail = _Block(self.channels, shape.inner, norm)
         self.context = _Context(self.channels, shape.context, shape.blocks, norm) if shape.context else None
         self.output = nn.Conv2d(self.channels, self.channels, 1)

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.diagnostics import Diagnostics, Health
+from ace_ros.nodes.faults import Faults, printable
 from ace_ros.nodes.image_rate import ImageRate, Rate
 from ace_ros.nodes.image_subscription import ImageSubscription, ReliabilityChoice
 from ace_ros.nodes.publishing import SENSOR
@@ -20,6 +21,7 @@ from ace_ros.nodes.publishing import SENSOR
 MEASURE_PERIOD_S = 1.0
 BELIEVED_AFTER = 3  # measurements in a row: a camera that starts or changes its rate is none
 LOG_EVERY_S = 30.0
+MAX_MESSAGE = 2000
 HELP = "docs/images_do_not_arrive.md has more"
 
 
@@ -27,7 +29,7 @@ class CameraInput:
     """Subscribes to `image` (or `image/compressed`) and `camera_info`.
 
     `complaint` is a sentence on images that do not arrive, empty where they do; `on_complaint` is
-    called when it begins.
+    called when it begins. `faults` are told in statuses and diagnostics, too.
     """
 
     def __init__(
@@ -38,11 +40,12 @@ class CameraInput:
         on_image: Callable[[Any], None],
         on_camera_info: Callable[[Any], None],
         on_complaint: Callable[[], None],
+        faults: Faults,
     ) -> None:
         self.complaint = ""
         self.rate = Rate()
         self._node = node
-        self._transport, self._on_complaint = transport, on_complaint
+        self._transport, self._on_complaint, self._faults = transport, on_complaint, faults
         self._on_image, self._on_camera_info = on_image, on_camera_info
         self._rates = ImageRate()
         self._missing = 0
@@ -55,11 +58,13 @@ class CameraInput:
         self._timer = node.create_timer(MEASURE_PERIOD_S, self._measure, callback_group=group)
         self._diagnostics = Diagnostics(node)
         self._diagnostics.add("images", self._images.topic, self._health)
+        self._diagnostics.add("errors", "", faults.health)
 
     def fill(self, status: Any) -> None:
-        """Write the rates into a status message, and the complaint behind its sentence."""
+        """Write the rates into a status message, and behind its sentence what is wrong with the node."""
         status.images_per_s, status.images_offered_per_s = self.rate.arriving, self.rate.offered
-        status.message = "; ".join(filter(None, [status.message, self.complaint]))
+        said = [status.message, self.complaint, self._faults.message]
+        status.message = printable("; ".join(filter(None, said)), MAX_MESSAGE)
 
     def _take_image(self, message: Any) -> None:
         self._rates.take_image(stamp_ns(message.header.stamp))

@@ -7,6 +7,7 @@ Messages are read and filled by their attributes only, so nothing here imports R
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, skew, to_quaternion
 
 NANOSECONDS = 1_000_000_000
+MAX_POSITION_M = 1e8  # two and a half times around the earth: no unit and no grid of it gets there
+IDEAL_FISHEYE_K1 = 1e-12  # all zeros would mean that there is no distortion, whatever the model's name
+UNIT_TOLERANCE = 1e-2  # of the squared length of a quaternion, as in tf2
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -38,6 +42,19 @@ def matrix_of_transform(transform: Any) -> Tensor:
 def matrix_of_pose(pose: Any) -> Tensor:
     """Return the matrix of a geometry_msgs/Pose; NaN where its quaternion is of no length."""
     return _matrix(pose.position, pose.orientation)
+
+
+def complaint_of(t: Any, q: Any) -> str:
+    """Return what is wrong with a position and a quaternion of a message, empty where they are a pose."""
+    numbers = (t.x, t.y, t.z, q.x, q.y, q.z, q.w)
+    if not all(map(math.isfinite, numbers)):
+        return f"has numbers that are not finite: {', '.join(f'{number:g}' for number in numbers)}"
+    if max(map(abs, numbers[:3])) > MAX_POSITION_M:
+        return f"has the position ({t.x:g}, {t.y:g}, {t.z:g}) m, expected less than {MAX_POSITION_M:g} m"
+    length = math.hypot(*numbers[3:])
+    if abs(length * length - 1.0) > UNIT_TOLERANCE:
+        return f"has a quaternion of length {length:.3g}, expected 1"
+    return ""
 
 
 def _matrix(t: Any, q: Any) -> Tensor:
@@ -105,4 +122,6 @@ def fill_camera_info(info: Any, camera: Camera) -> Any:
     info.p = torch.cat([K, K.new_zeros(3, 1)], 1).reshape(12).tolist()
     info.distortion_model = "plumb_bob" if camera.model == "pinhole" else camera.model
     info.d = [0.0] * 5 if camera.distortion is None else camera.distortion.tolist()
+    if camera.model == "equidistant" and not any(info.d):
+        info.d = [IDEAL_FISHEYE_K1, 0.0, 0.0, 0.0]
     return info

@@ -16,12 +16,14 @@ from torch import Tensor
 from ace_ros.data.depth_image import depth_of_message
 from ace_ros.data.point_cloud import depth_of_points
 from ace_ros.errors import CameraError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import inverse
 from ace_ros.nodes.clouds import points_of_message
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.options import MapperConfig
-from ace_ros.nodes.pose_source import TIME_JUMP_NS, NoPose, wait_for_pose
+from ace_ros.nodes.pose_source import NoPose, wait_for_pose
+from ace_ros.nodes.stamps import TIME_JUMP_NS
 
 KEPT_MESSAGES = 100
 
@@ -79,10 +81,11 @@ class DepthSource:
         try:
             if hasattr(message, "point_step"):
                 return self._depth_of_points(message, query)
-            if message.header.frame_id != query.frame:
+            frame = frame_name(message.header.frame_id)
+            if frame != query.frame:
                 raise NoDepth(
-                    f"depth on {self._topic} is in frame {message.header.frame_id!r}, the image in "
-                    f"{query.frame!r}; expected depth registered to the image"
+                    f"depth on {self._topic} is in frame {frame!r}, the image in {query.frame!r}; expected "
+                    "depth registered to the image"
                 )
             return depth_of_message(message)
         except (CameraError, NoPose) as error:
@@ -105,7 +108,7 @@ class DepthSource:
         return message
 
     def _depth_of_points(self, message: Any, query: DepthQuery) -> np.ndarray:
-        frame, stamp = message.header.frame_id, stamp_ns(message.header.stamp)
+        frame, stamp = frame_name(message.header.frame_id), stamp_ns(message.header.stamp)
         T_odom_points = wait_for_pose(lambda: self._look_up(frame, stamp), self._changed, query.deadline)
         T_camera_points = inverse(query.T_odom_camera) @ T_odom_points
         return depth_of_points(points_of_message(message), T_camera_points.numpy(), query.camera)

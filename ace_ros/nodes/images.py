@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image and CompressedImage messages to arrays and back, by cv_bridge.
 
-cv_bridge decodes files and converts colours. What it leaves open is done as for images of bags
-(data/image_decoding.py), so that a recording is the same whether it was made live or from a bag: row
-padding that is no whole pixel, a last row without padding, names of encodings that only newer
-versions know, 16 bits to 8, files that are cut off.
+cv_bridge converts colours. What it leaves open is done as for images of bags (data/image_decoding.py), so
+that a recording is the same whether it was made live or from a bag: row padding that is no whole
+pixel, a last row without padding, names of encodings that only newer versions know, planes, 16 bits to
+8, and files, which must not be decoded before their headers were looked at.
 """
 
 from __future__ import annotations
@@ -18,13 +18,9 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from ace_ros.data.image_decoding import (
-    as_pixels,
-    finish_compressed,
-    layout,
-    require_whole,
-    stretch_to_8_bit,
-)
+from ace_ros.data.image_decoding import as_pixels, decode_message, layout
+from ace_ros.data.sixteen_bits import Stretch, to_8_bit
+from ace_ros.data.yuv_planes import PLANAR
 from ace_ros.errors import CameraError
 
 try:
@@ -63,25 +59,21 @@ def working_bridge() -> CvBridge:
 _bridge = working_bridge()
 
 
-def image_array(message: Any) -> np.ndarray:
+def image_array(message: Any, stretch: Stretch = to_8_bit) -> np.ndarray:
     """Return the pixels of an Image or CompressedImage message: uint8, grey (H, W) or BGR (H, W, 3).
 
-    Raises CameraError with what was found and what was expected.
+    `stretch` makes 8 bits of 16; without it, each image uses its own range. Raises CameraError with what
+    was found and what was expected.
     """
-    if hasattr(message, "format"):
-        require_whole(message.data, message.format)
-        try:
-            image = _bridge.compressed_imgmsg_to_cv2(message)
-        except (CvBridgeError, cv2.error) as error:
-            raise CameraError(f"compressed image cannot be decoded: {error}") from error
-        return finish_compressed(image, message.data, message.format)
+    if hasattr(message, "format") or message.encoding in PLANAR:
+        return decode_message(message, stretch)
     depth, channels, conversion = layout(message.encoding)
     wanted = f"{'mono' if channels == 1 and conversion is None else 'bgr'}{8 * depth}"
     try:
         image = _bridge.imgmsg_to_cv2(_plain(message, depth, channels), wanted)
     except (CvBridgeError, cv2.error) as error:
         raise CameraError(f"image of encoding {message.encoding!r} cannot be converted: {error}") from error
-    return stretch_to_8_bit(image)
+    return stretch(image)
 
 
 def _plain(message: Any, depth: int, channels: int) -> Image:

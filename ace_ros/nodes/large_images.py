@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For launch files: Fast DDS with shared memory that holds images, where the user has not chosen."""
+"""Shared memory of Fast DDS that holds images (nodes, launch files) where the user has not chosen."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launch import Action, LaunchContext
-from launch.actions import OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import PathJoinSubstitution
-from launch_ros.substitutions import FindPackageShare
+if TYPE_CHECKING:
+    from launch import Action, LaunchContext
 
+PROFILE = "config/fastdds_large_images.xml"
 # Fast DDS 3 (Kilted and later) reads the first. Fast DDS 2 reads the second, of which Kilted complains.
 PROFILES, OLD_PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
 WITH_FASTDDS_2 = ("humble", "iron", "jazzy")
@@ -18,13 +20,31 @@ WITH_FASTDDS_2 = ("humble", "iron", "jazzy")
 CHOICES = (PROFILES, OLD_PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_LOCALHOST_ONLY")
 
 
+def use_profile() -> None:
+    """Name config/fastdds_large_images.xml to this process; call it before rclpy.init."""
+    from ament_index_python import get_package_share_directory
+
+    try:
+        path = Path(get_package_share_directory("ace_ros")) / PROFILE
+    except LookupError:  # not installed as a ROS package
+        return
+    for name in variables(os.environ):
+        os.environ[name] = str(path)
+
+
 def fit_images_into_shared_memory() -> Action:
-    """Return the action that names config/fastdds_large_images.xml to the nodes launched after it."""
+    """Return the action that names it to all nodes launched after it, those of other packages, too."""
+    from launch.actions import OpaqueFunction
+
     return OpaqueFunction(function=_set_profile)
 
 
 def _set_profile(context: LaunchContext) -> list[Action]:
-    path = PathJoinSubstitution([FindPackageShare("ace_ros"), "config", "fastdds_large_images.xml"])
+    from launch.actions import SetEnvironmentVariable
+    from launch.substitutions import PathJoinSubstitution
+    from launch_ros.substitutions import FindPackageShare
+
+    path = PathJoinSubstitution([FindPackageShare("ace_ros"), PROFILE])
     return [SetEnvironmentVariable(name, path) for name in variables(context.environment)]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -14,13 +15,15 @@ from torch import Tensor
 
 from ace_ros.atlas.finder import Hint
 from ace_ros.compute.process import limit_threads
-from ace_ros.errors import AceError, CameraError
+from ace_ros.errors import AceError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.se3 import inverse
 from ace_ros.msg import LocalizationStatus as Status
 from ace_ros.nodes.camera_input import CameraInput
-from ace_ros.nodes.camera_source import CameraSource, check_size
+from ace_ros.nodes.camera_source import CameraSource
 from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
-from ace_ros.nodes.images import image_array
+from ace_ros.nodes.faults import Faults
+from ace_ros.nodes.image_reader import ImageReader, NotLocalized, why_not
 from ace_ros.nodes.localizer_topics import LocalizerTopics
 from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
 from ace_ros.nodes.newest_result import NewestResult, Result
@@ -28,7 +31,7 @@ from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
-from ace_ros.nodes.publishing import LATCHED, publish
+from ace_ros.nodes.publishing import LATCHED, SERVICE, publish
 from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
 from ace_ros.nodes.tracker import Tracker, Verdict
@@ -38,42 +41,37 @@ from ace_ros.srv import LoadMap
 STAYED_S = 2.0  # without odometry a robot is taken to be where it was so long ago, to a few metres
 
 
-class NotLocalized(Exception):
-    """An image gave no accepted pose; `reason` is a constant of LocalizationStatus."""
-
-    def __init__(self, reason: int, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 class Localizer(Node):
     """Services load_map and relocalize; topics pose, localization_status, map_cloud, debug_image; tf."""
 
     def __init__(self) -> None:
         super().__init__("localizer", automatically_declare_parameters_from_overrides=True)
+        self.faults = Faults(self)
         self._parameters_of = Parameters(self, LocalizerConfig, RansacConfig, AtlasConfig)
         config = self.config
         limit_threads(config.threads)
         self._storage = Storage(config.data_dir)
         self._map: SingleMap | AtlasMap | None = None
+        self._loading = threading.Lock()
         self._tracker = Tracker()
         self._published_state = -1
         self._cloud_of = ""  # the place whose cloud was published
         self._loss = ""
         self._newest_result = NewestResult(Result(0.0, Status.REASON_NONE, ""))
         self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
+        self._reader = ImageReader(self._cameras)
         self._topics = LocalizerTopics(self)
         self._status_publisher = self.create_publisher(Status, "localization_status", LATCHED)
         self._tf = TfTree(self, self._on_jump)
-        self._worker = NewestWorker(self._work)
+        self._worker = NewestWorker(self._work, lambda error: self.faults.take(error, "localizing"))
         self._input = CameraInput(
             self, config.image_transport, config.image_reliability, self._on_image, self._cameras.take,
-            lambda: self._publish_status(self._new_status(Status.REASON_NONE, "")),
+            lambda: self._publish_status(self._new_status(Status.REASON_NONE, "")), self.faults,
         )  # fmt: skip
         self._load_at_start(config.map, config.place)
-        services = ReentrantCallbackGroup()  # relocalize waits for an image
-        self.create_service(LoadMap, "load_map", self._on_load_map, callback_group=services)
-        self.create_service(Trigger, "relocalize", self._on_relocalize, callback_group=services)
+        service: Any = {"qos_profile": SERVICE, "callback_group": ReentrantCallbackGroup()}
+        self.create_service(LoadMap, "load_map", self._on_load_map, **service)
+        self.create_service(Trigger, "relocalize", self._on_relocalize, **service)  # waits for an image
         timers = MutuallyExclusiveCallbackGroup()
         self.create_timer(1.0 / config.tf_rate_hz, self._on_timer, callback_group=timers)
 
@@ -104,22 +102,25 @@ class Localizer(Node):
             ransac, atlas = self._parameters_of[RansacConfig], self._parameters_of[AtlasConfig]
             config = self.config
             loaded = load_map(self._storage, name, place, ransac, atlas, config.device, config.encoder)
+            if loaded.scene_map is not None:  # before it is in use: until then nothing has changed
+                self._topics.send_cloud(loaded.scene_map, loaded.frame)
         except MapNotFoundError as error:
             return LoadMap.Response.NOT_FOUND, str(error)
         except AceError as error:
             return LoadMap.Response.INVALID_MAP, str(error)
+        except Exception as error:
+            return LoadMap.Response.FAILED, self.faults.take(error, f"loading map {name[:80]!r}")
         self._map = loaded
         message = self._loss = f"map {loaded.name!r} is loaded; looking for the robot"
         self._tracker.restart()
-        if loaded.scene_map is not None:
-            self._topics.send_cloud(loaded.scene_map, loaded.frame)
         self._cloud_of = loaded.place
         status = self._new_status(Status.REASON_NONE, message)
         self._publish_status(status)
         return LoadMap.Response.SUCCESS, status.message
 
     def _on_load_map(self, request: Any, response: Any) -> Any:
-        response.result, response.message = self._load(request.map, request.place)
+        with self._loading:  # one after the other: the last one that is asked for is in use in the end
+            response.result, response.message = self._load(request.map, request.place)
         response.success = response.result == LoadMap.Response.SUCCESS
         response.map_frame = self._map.frame if self._map else ""
         response.place = self._map.place if self._map else ""
@@ -138,12 +139,8 @@ class Localizer(Node):
         status.header.stamp = message.header.stamp
         try:
             self._localize(message, received, epoch, status)
-        except NotLocalized as error:
-            status.reason, status.message = error.reason, str(error)
-        except Exception as error:  # an image must not end the thread: the next one may be fine
-            status.reason = Status.REASON_BAD_IMAGE
-            status.message = f"image could not be localized: {error!r}"
-            self.get_logger().error(status.message, throttle_duration_sec=5.0)
+        except Exception as error:  # the next image may be fine
+            status.reason, status.message = why_not(error, self.faults)
         if status.reason not in (Status.REASON_NONE, Status.REASON_NOT_CONFIRMED):
             self._tracker.fail(epoch)
         self._check_loss()
@@ -152,12 +149,10 @@ class Localizer(Node):
 
     def _localize(self, message: Any, received: float, epoch: int, status: Any) -> None:
         """Localize one image, publish what it gives and say so in the status; raises NotLocalized."""
-        loaded, stamp = self._map, stamp_ns(message.header.stamp)
+        loaded = self._map
         assert loaded is not None  # images are only taken where there is one
-        if stamp == 0:
-            raise NotLocalized(Status.REASON_BAD_IMAGE, "the image has no time stamp")
-        image, camera = self._read(message)
-        frame = self.config.camera_frame or message.header.frame_id
+        image, camera, stamp = self._reader.read(message)
+        frame = self.config.camera_frame or frame_name(message.header.frame_id)
         found = loaded.localize(
             image, camera, self._parameters_of[RansacConfig], self._expectation(frame, stamp)
         )
@@ -196,18 +191,6 @@ class Localizer(Node):
         elif self._tracker.since_pose_s(stamp) < STAYED_S:
             point = before.T_map_camera[:3, 3]
         return Hint(before.place, before.frame, point)
-
-    def _read(self, message: Any) -> tuple[Any, Any]:
-        try:
-            image = image_array(message)
-        except CameraError as error:
-            raise NotLocalized(Status.REASON_BAD_IMAGE, str(error)) from error
-        try:
-            camera = self._cameras.camera()
-            check_size(image.shape, camera)
-        except CameraError as error:
-            raise NotLocalized(Status.REASON_NO_CAMERA, str(error)) from error
-        return image, camera
 
     def _transforms(self, frame: str, stamp: int) -> tuple[Tensor, Tensor | None]:
         """Return T_camera_base and T_odom_camera (None where there is no odometry) at the stamp."""
@@ -266,6 +249,7 @@ class Localizer(Node):
         self._lose(self._tracker.check_loss(self.config))
 
     def _on_jump(self, reason: str) -> None:
+        self._reader.restart()
         self._tracker.forget()
         self._lose(reason)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from ace_ros.atlas.folder import is_atlas, map_path
 from ace_ros.atlas.index import Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.files.outside import refusing
 from ace_ros.geometry.camera import Camera
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.maps.scene_map import SceneMap
-from ace_ros.network.encoder_file import load_encoder
+from ace_ros.network.encoder_file import LoadedEncoder, load_encoder
 from ace_ros.nodes.storage import Storage
 from ace_ros.pnp import Reason
 
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 SENTENCES = {
     Reason.NONE: "",
     Reason.TOO_FEW_POINTS: "too few usable points in the image",
@@ -130,21 +131,35 @@ def load_map(
     except ConfigError as error:
         raise MapNotFoundError(f"{error}; a file needs its absolute path") from error
     own = load_encoder(encoder) if encoder else None
-    with refusing(MapNotFoundError, str(path)[:300], "no name of a map"):  # too long, for example
-        folder = path if path.is_dir() else path.with_suffix("")
-        in_atlas = not path.is_file() and is_atlas(folder)
-    if in_atlas:
+    try:
+        return _load(path, place, ransac, atlas, device, own)
+    except OSError as error:
+        kind = MapNotFoundError if error.errno in NOT_THERE else MapError
+        raise kind(f"{_shown(path)}: {error.strerror or error}") from error
+
+
+def _load(
+    path: Path, place: str, ransac: RansacConfig, atlas: AtlasConfig, device: str, own: LoadedEncoder | None
+) -> SingleMap | AtlasMap:
+    folder = path if path.is_dir() else path.with_suffix("")
+    if not path.is_file() and is_atlas(folder):
         if not place:
             return AtlasMap(folder.name, PlaceFinder(folder, ransac, atlas, device, own))
         found = _place_of(folder, place)
         relocalizer = Relocalizer(SceneMap.load(map_path(folder, found)), ransac, device, own)
         return SingleMap(folder.name, place, found.map_frame, relocalizer)
     if not path.is_file():
-        raise MapNotFoundError(f"{path}: there is no such map")
+        raise MapNotFoundError(f"{_shown(path)}: there is no such map")
     if place:
         raise MapNotFoundError(f"{path}: is a single map and has no place {place[:80]!r}")
     scene_map = SceneMap.load(path)
     return SingleMap(path.stem, "", scene_map.map_frame, Relocalizer(scene_map, ransac, device, own))
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a sentence has it: in one line, and cut where it is none that could exist."""
+    text = str(path)
+    return text if len(text) <= 200 and text.isprintable() else f"{text[:200]!r}"
 
 
 def _place_of(folder: Path, name: str) -> Place:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import Any
 
@@ -13,25 +12,25 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 
-from ace_ros.config import training_preset
-from ace_ros.errors import AceError, ConfigError
+from ace_ros.errors import AceError
 from ace_ros.msg import MappingStatus
 from ace_ros.nodes.camera_input import CameraInput
 from ace_ros.nodes.camera_source import CameraSource
+from ace_ros.nodes.faults import Faults
 from ace_ros.nodes.mapping_views import MappingViews
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.parameters import Parameters
 from ace_ros.nodes.pose_source import OdometryBuffer
-from ace_ros.nodes.publishing import LATCHED, SENSOR, publish, subscribe_depth
-from ace_ros.nodes.recording import Recording
-from ace_ros.nodes.storage import Storage, count_frames
+from ace_ros.nodes.publishing import LATCHED, SENSOR, SERVICE, publish, subscribe_depth
+from ace_ros.nodes.recording import STOP_TIMEOUT_S, Recording
+from ace_ros.nodes.storage import Storage
 from ace_ros.nodes.tf_tree import TfTree
+from ace_ros.nodes.train_request import RefusedError, read_train_request
 from ace_ros.nodes.trainer_process import TrainerProcess, map_command
 from ace_ros.nodes.training_messages import fill_train_response, fill_training_status
 from ace_ros.srv import Train
 
 STATUS_PERIOD_S = 0.5
-DEFAULT_PRESET = "standard"
 
 
 class Mapper(Node):
@@ -39,6 +38,7 @@ class Mapper(Node):
 
     def __init__(self) -> None:
         super().__init__("mapper", automatically_declare_parameters_from_overrides=True)
+        self.faults = Faults(self)
         self._parameters_of = Parameters(self, MapperConfig)
         config = self.config
         self._storage = Storage(config.data_dir)
@@ -48,6 +48,7 @@ class Mapper(Node):
         self._map_name = ""
         self._failure = ""
         self._message = "ready to record"
+        self._published_state = -1
         self._cameras = CameraSource(self.resolve_topic_name("camera_info"), config.rectified)
         self._tf = TfTree(self, self._on_jump)
         self._odometry: OdometryBuffer | None = None
@@ -57,14 +58,14 @@ class Mapper(Node):
         self._depth = subscribe_depth(self, lambda: self.config, self._look_up, self._odometry_changed)
         self._input = CameraInput(
             self, config.image_transport, config.image_reliability, self._on_image, self._cameras.take,
-            self._publish_status,
+            self._publish_status, self.faults,
         )  # fmt: skip
         self._status_publisher = self.create_publisher(MappingStatus, "mapping_status", LATCHED)
         self._views = MappingViews(self)
-        services = ReentrantCallbackGroup()  # train may wait for minutes
-        self.create_service(SetBool, "record", self._on_record, callback_group=services)
-        self.create_service(Train, "train", self._on_train, callback_group=services)
-        self.create_service(Trigger, "cancel_training", self._on_cancel, callback_group=services)
+        service: Any = {"qos_profile": SERVICE, "callback_group": ReentrantCallbackGroup()}
+        self.create_service(SetBool, "record", self._on_record, **service)
+        self.create_service(Train, "train", self._on_train, **service)  # may wait for minutes
+        self.create_service(Trigger, "cancel_training", self._on_cancel, **service)
         self.create_timer(STATUS_PERIOD_S, self._on_timer, callback_group=MutuallyExclusiveCallbackGroup())
         self._publish_status()
 
@@ -122,7 +123,7 @@ class Mapper(Node):
 
     def _start(self) -> tuple[bool, str]:
         with self._lock:
-            if self._recording is not None and self._recording.active:
+            if self._recording is not None and not self._recording.ended:
                 return False, f"a recording into {self._recording.folder} runs already"
             if self._is_training():
                 return False, f"map {self._map_name!r} is being trained; wait, or call cancel_training"
@@ -134,7 +135,7 @@ class Mapper(Node):
                     folder = self._storage.new_scene(config.scene_name)
                 self._recording = Recording(
                     folder, lambda: self.config, self._cameras, self._look_up, self._odometry_changed,
-                    self._on_failed, self._depth,
+                    self._on_failed, self.faults.take, self._depth,
                 )  # fmt: skip
             except (AceError, OSError) as error:
                 self._failure = f"recording could not begin: {error}"
@@ -146,20 +147,20 @@ class Mapper(Node):
 
     def _stop(self) -> tuple[bool, str]:
         recording = self._recording
-        if recording is None or not recording.active:
+        if recording is None or recording.ended:
             return True, "nothing was being recorded"
-        recording.stop()
+        ended = recording.stop()
         if recording.failure:
             return False, recording.failure
-        dropped = f"; the last one dropped: {recording.last_drop}" if recording.last_drop else ""
-        if recording.no_depth:
-            dropped += f"; {recording.counts.without_depth} without depth: {recording.no_depth}"
-        self._message = (
-            f"recorded {recording.frames} keyframes over {recording.distance_m:.1f} m into "
-            f"{recording.folder}, from {recording.counts.images} images{dropped}"
-        )
+        if ended:
+            self._message = f"recorded {recording.summary}"
+        else:
+            self._message = (
+                f"the recording has not ended within {STOP_TIMEOUT_S:.0f} s, {recording.unwritten + 1} "
+                f"images are still to be written; until now {recording.summary}"
+            )
         self._show_keyframes()
-        return True, self._message
+        return ended, self._message
 
     def _on_train(self, request: Any, response: Any) -> Any:
         trainer = self._begin_training(request, response)
@@ -178,41 +179,30 @@ class Mapper(Node):
         """Start the trainer and return it; None with the response filled where it is refused."""
         with self._lock:
             try:
-                map_path = self._storage.map_path(request.map_name)
-                preset = request.preset or DEFAULT_PRESET
-                budget_s = float(request.time_budget_s)
-                if not (math.isfinite(budget_s) and budget_s >= 0):
-                    raise ConfigError(f"time_budget_s must be 0 or more seconds, got {budget_s}")
-                training_preset(preset, budget_s)
-                scene = self._storage.scene(request.scene) if request.scene else None
-            except ConfigError as error:
-                _refuse(response, Train.Response.INVALID_REQUEST, str(error))
+                least = self.config.min_keyframes
+                wanted = read_train_request(request, self._storage, least, self._busy())
+                command = map_command(
+                    self.config, str(wanted.scene), str(wanted.map_path), wanted.preset, wanted.budget_s
+                )
+            except AceError as error:
+                invalid = Train.Response.INVALID_REQUEST
+                response.success, response.message = False, str(error)
+                response.result = error.result if isinstance(error, RefusedError) else invalid
                 return None
-            if self._is_recording():
-                _refuse(response, Train.Response.BUSY, "images are being recorded; stop that first")
-                return None
-            if self._is_training():
-                message = f"map {self._map_name!r} is being trained already"
-                _refuse(response, Train.Response.BUSY, message)
-                return None
-            scene = scene or self._storage.newest_scene()
-            needed = self.config.min_keyframes
-            found = count_frames(scene) if scene else 0
-            if scene is None or found < needed:
-                where = f"{scene} has {found} keyframes" if scene else "nothing has been recorded"
-                message = f"{where}; at least {needed} are needed (parameter min_keyframes)"
-                _refuse(response, Train.Response.NOTHING_RECORDED, message)
-                return None
-            response.map_path = str(map_path)
+            response.map_path = str(wanted.map_path)
             self._failure = ""
             self._map_name = request.map_name
-            self._message = f"training map {request.map_name!r} from {found} keyframes in {scene}"
-            self._trainer = self._start_trainer(str(scene), str(map_path), preset, budget_s)
+            self._message = (
+                f"training map {request.map_name!r} from {wanted.keyframes} keyframes in {wanted.scene}"
+            )
+            self._trainer = TrainerProcess(command, self._on_trainer, on_error=self.faults.take)
             return self._trainer
 
-    def _start_trainer(self, scene: str, map_path: str, preset: str, budget_s: float) -> TrainerProcess:
-        command = map_command(self.config, scene, map_path, preset, budget_s)
-        return TrainerProcess(command, self._on_trainer)
+    def _busy(self) -> str:
+        """Return why no training can begin now, empty where one can."""
+        if self._is_recording():
+            return "images are being recorded; stop that first"
+        return f"map {self._map_name!r} is being trained already" if self._is_training() else ""
 
     def _on_cancel(self, request: Any, response: Any) -> Any:
         trainer = self._trainer
@@ -228,7 +218,7 @@ class Mapper(Node):
     # Status
 
     def _is_recording(self) -> bool:
-        return self._recording is not None and self._recording.active
+        return self._recording is not None and not self._recording.ended
 
     def _is_training(self) -> bool:
         return self._trainer is not None and self._trainer.outcome is None
@@ -253,7 +243,7 @@ class Mapper(Node):
     def _on_timer(self) -> None:
         if self._is_recording():
             self._show_keyframes()
-        if self._is_recording() or self._is_training():
+        if self._is_recording() or self._is_training() or self._state() != self._published_state:
             self._publish_status()
         self._views.show_cloud(self._trainer.cloud if self._trainer else {}, self.config.map_frame)
 
@@ -261,16 +251,20 @@ class Mapper(Node):
         assert self._recording is not None  # there is none to show before the first
         self._views.show_keyframes(list(self._recording.keyframes), self.config.odom_frame)
 
+    def _state(self) -> int:
+        if self._is_training():
+            return int(MappingStatus.TRAINING)
+        if self._is_recording():
+            return int(MappingStatus.RECORDING)
+        return int(MappingStatus.FAILED if self._failure else MappingStatus.IDLE)
+
     def _publish_status(self) -> None:
         status = MappingStatus(message=self._message)
         status.header.stamp = self.get_clock().now().to_msg()
         status.header.frame_id = self.config.map_frame
-        if self._is_training():
-            status.state = MappingStatus.TRAINING
-        elif self._is_recording():
-            status.state = MappingStatus.RECORDING
-        elif self._failure:
-            status.state, status.message = MappingStatus.FAILED, self._failure
+        status.state = self._published_state = self._state()
+        if status.state == MappingStatus.FAILED:
+            status.message = self._failure
         self._fill_recording(status)
         self._input.fill(status)
         status.map_name = self._map_name
@@ -287,7 +281,3 @@ class Mapper(Node):
         status.last_drop = recording.last_drop
         for name, count in vars(recording.counts).items():
             setattr(status, name, count)
-
-
-def _refuse(response: Any, result: int, message: str) -> None:
-    response.success, response.result, response.message = False, result, message

@@ -9,10 +9,13 @@ from typing import Any
 
 
 class NewestWorker:
-    """Calls `handle(item)` in a thread of its own; an item not begun is replaced by a newer one."""
+    """Calls `handle(item)` in a thread of its own; an item not begun is replaced by a newer one.
 
-    def __init__(self, handle: Callable[[Any], None]) -> None:
-        self._handle = handle
+    What `handle` raises goes to `on_error`, and the thread goes on with the next item.
+    """
+
+    def __init__(self, handle: Callable[[Any], None], on_error: Callable[[BaseException], object]) -> None:
+        self._handle, self._on_error = handle, on_error
         self._item: Any = None
         self._closing = False
         self._wake = threading.Condition()
@@ -33,10 +36,15 @@ class NewestWorker:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._item is not None or self._closing)
-                if self._closing:
-                    return
-                item, self._item = self._item, None
+        while not self._closing:
+            try:
+                self._work()
+            except BaseException as error:  # SystemExit, too, would end the thread without a word
+                self._on_error(error)
+
+    def _work(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._item is not None or self._closing)
+            item, self._item = self._item, None
+        if not self._closing:
             self._handle(item)

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
@@ -17,11 +16,13 @@ from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from torch import Tensor
 
+from ace_ros.data.image_file import read_image
 from ace_ros.data.scene import Frame, load_scene
-from ace_ros.errors import ConfigError, SceneError
+from ace_ros.errors import ConfigError
 from ace_ros.geometry.se3 import from_rotation_translation, inverse, so3_exp
 from ace_ros.nodes.conversions import fill_camera_info, fill_transform
-from ace_ros.nodes.images import compressed_message, image_message
+from ace_ros.nodes.faults import Faults
+from ace_ros.nodes.images import compressed_message, image_message, to_bgr
 from ace_ros.nodes.listeners import Listeners, nobody_hears
 from ace_ros.nodes.options import PlayerConfig
 from ace_ros.nodes.parameters import Parameters
@@ -36,6 +37,7 @@ class Player(Node):
 
     def __init__(self) -> None:
         super().__init__("player", automatically_declare_parameters_from_overrides=True)
+        self.faults = Faults(self)
         self._config: PlayerConfig = Parameters(self, PlayerConfig)[PlayerConfig]
         if not self._config.scene:
             raise ConfigError("parameter scene is empty, expected the folder of a scene")
@@ -86,9 +88,7 @@ class Player(Node):
         config = self._config
         T_odom_base = frame.T_map_camera @ inverse(self._T_base_camera)
         transform = self._transform(config.odom_frame, config.base_frame, T_odom_base)
-        pixels = cv2.imread(str(frame.image_path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None:
-            raise SceneError(f"{frame.image_path}: cannot be decoded")
+        pixels = to_bgr(read_image(frame.image_path))
         header = Header(stamp=transform.header.stamp, frame_id=config.camera_frame)
         self._tf.sendTransform(transform)
         self._infos.publish(fill_camera_info(CameraInfo(header=header), frame.camera))

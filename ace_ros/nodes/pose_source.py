@@ -13,15 +13,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.se3 import interpolate
-from ace_ros.nodes.conversions import matrix_of_pose, stamp_ns
+from ace_ros.nodes.conversions import complaint_of, matrix_of_pose, stamp_ns
+from ace_ros.nodes.stamps import Order, StampLine, apart
 
-# Stamps that go back by more than this are a restart, a loop of a bag or a stepped clock; by less,
-# messages that overtook each other.
-TIME_JUMP_NS = 500_000_000
 KEPT_NS = 30_000_000_000
 
 
@@ -33,9 +31,7 @@ class NoPose(Exception):
         self.later = later
 
 
-def wait_for_pose(
-    look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float
-) -> Tensor:
+def wait_for_pose(look_up: Callable[[], Tensor], changed: threading.Condition, deadline: float) -> Tensor:
     """Return what `look_up` returns, trying again when odometry `changed` until time.monotonic().
 
     Raises the last NoPose when the deadline has passed, at once where waiting cannot help.
@@ -62,16 +58,19 @@ def jumped_back(back_ns: int) -> str:
     return f"odometry time jumped back by {back_ns / 1e9:.2f} s"
 
 
+def unsure() -> NoPose:
+    """Return the error while one message, and not yet a second, says that time jumped back."""
+    return NoPose("odometry time may have jumped back", later=True)
+
+
 class OdometryBuffer:
     """The poses of an Odometry topic in the last 30 s.
 
-    `on_jump` is called with a sentence when the stamps go back; the poses before are forgotten. It
-    is called before any pose from after the jump is given out, so it must not block.
+    `on_jump` is called with a sentence when the stamps go back, twice in a row; the poses before are
+    forgotten. It is called before any pose from after the jump is given out, so it must not block.
     """
 
-    def __init__(
-        self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]
-    ) -> None:
+    def __init__(self, frame: str, base_frame: str, max_gap_s: float, on_jump: Callable[[str], None]) -> None:
         self.changed = threading.Condition()
         self._frame = frame
         self._base_frame = base_frame
@@ -79,24 +78,30 @@ class OdometryBuffer:
         self._on_jump = on_jump
         self._stamps: list[int] = []
         self._poses: list[Tensor] = []
-        self._wrong = ""
+        self._wrong = ""  # all odometry is, until one comes that is not
+        self._refused = ""  # one message was
+        self._line = StampLine()
 
     def add(self, message: Any) -> None:
         """Take a nav_msgs/Odometry message."""
         stamp = stamp_ns(message.header.stamp)
-        T = matrix_of_pose(message.pose.pose)
         with self.changed:
-            self._wrong = self._complaint(message, T)
+            self._wrong = self._wrong_frame(message)
             if self._wrong:
                 return
-            if self._stamps and stamp <= self._stamps[-1]:
-                back_ns = self._stamps[-1] - stamp
-                if back_ns < TIME_JUMP_NS:
-                    return
+            newest = self._line.newest
+            self._refused = self._complaint(message, stamp)
+            order = Order.APART if self._refused else self._line.take(stamp)
+            if order is Order.APART:
+                self._refused = self._refused or apart(stamp, newest)
+                return
+            if order is Order.OLD:
+                return
+            if order is Order.BACK:
                 self._stamps, self._poses = [], []
-                self._on_jump(jumped_back(back_ns))
+                self._on_jump(jumped_back(newest - stamp))
             self._stamps.append(stamp)
-            self._poses.append(T)
+            self._poses.append(matrix_of_pose(message.pose.pose))
             old = bisect.bisect_left(self._stamps, stamp - KEPT_NS)
             del self._stamps[:old], self._poses[:old]
             self.changed.notify_all()
@@ -106,10 +111,13 @@ class OdometryBuffer:
         with self.changed:
             if self._wrong:
                 raise NoPose(self._wrong)
+            if self._line.unsure:
+                raise unsure()
+            refused = f"; a message was left out: it {self._refused}" if self._refused else ""
             if not self._stamps:
-                raise NoPose("no odometry has arrived on the topic odom", later=True)
+                raise NoPose(f"no odometry has arrived on the topic odom{refused}", later=True)
             if stamp > self._stamps[-1]:
-                raise NoPose(stopped(stamp - self._stamps[-1]), later=True)
+                raise NoPose(f"{stopped(stamp - self._stamps[-1])}{refused}", later=True)
             if stamp < self._stamps[0]:
                 begin = (self._stamps[0] - stamp) / 1e9
                 raise NoPose(f"odometry begins {begin:.2f} s after the image")
@@ -121,15 +129,15 @@ class OdometryBuffer:
             raise NoPose(f"odometry has a gap of {(t1 - t0) / 1e9:.2f} s around the image")
         return interpolate(T0, T1, (stamp - t0) / (t1 - t0))
 
-    def _complaint(self, message: Any, T: Tensor) -> str:
-        if message.header.frame_id != self._frame:
-            return (
-                f"odometry arrives in frame {message.header.frame_id!r}, expected {self._frame!r} "
-                "(parameter odom_frame)"
-            )
-        if message.child_frame_id != self._base_frame:
-            return (
-                f"odometry is of frame {message.child_frame_id!r}, expected {self._base_frame!r} "
-                "(parameter base_frame)"
-            )
-        return "" if bool(torch.isfinite(T).all()) else "odometry has a pose that is not finite numbers"
+    def _complaint(self, message: Any, stamp: int) -> str:
+        if stamp <= 0:
+            return "has no time stamp"
+        return complaint_of(message.pose.pose.position, message.pose.pose.orientation)
+
+    def _wrong_frame(self, message: Any) -> str:
+        frame, child = frame_name(message.header.frame_id), frame_name(message.child_frame_id)
+        if frame != self._frame:
+            return f"odometry arrives in frame {frame!r}, expected {self._frame!r} (parameter odom_frame)"
+        if child != self._base_frame:
+            return f"odometry is of frame {child!r}, expected {self._base_frame!r} (parameter base_frame)"
+        return ""

@@ -21,6 +21,7 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+SERVICE = QoSProfile(depth=100)  # calls that come at once; of more the oldest would stay without an answer
 
 
 def publish(node: Node, publisher: Any, message: Any) -> None:

@@ -15,11 +15,15 @@ import numpy as np
 from torch import Tensor
 
 from ace_ros.data.depth_image import check_aspect
+from ace_ros.data.plausibility import drive_doubts
 from ace_ros.data.recorder import SceneRecorder
+from ace_ros.data.scene import Frame
+from ace_ros.data.sixteen_bits import GrowingRange
 from ace_ros.errors import AceError, CameraError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.camera import Camera
 from ace_ros.network.input import to_grey
-from ace_ros.nodes.camera_source import CameraSource, check_size
+from ace_ros.nodes.camera_source import CameraSource, check_size, see_alike
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
 from ace_ros.nodes.images import image_array
@@ -58,7 +62,8 @@ class Recording:
 
     `look_up(camera_frame, stamp_ns)` returns T_odom_camera or raises NoPose; `changed` is notified
     when it may give another answer. Keyframes have the depth that `depth` knows; without it they are
-    keyframes, too, and `no_depth` says why. Raises OSError or AceError where the folder cannot be used.
+    keyframes, too, and `no_depth` says why. `on_error` is told of what nobody expected, and returns a
+    sentence: the image is dropped. Raises OSError or AceError where the folder cannot be used.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Recording:
         look_up: Callable[[str, int], Tensor],
         changed: threading.Condition,
         on_failure: Callable[[], None],
+        on_error: Callable[[BaseException, str], str],
         depth: DepthSource | None = None,
     ) -> None:
         self.folder = folder
@@ -82,11 +88,12 @@ class Recording:
         self._cameras = cameras
         self._look_up = look_up
         self._changed = changed
-        self._on_failure = on_failure
+        self._on_failure, self._on_error = on_failure, on_error
         self._depth = depth
         self._recorder = SceneRecorder(folder)
         self._blur = BlurFilter()
-        self._size: tuple[int, int] | None = None
+        self._range = GrowingRange()
+        self._first: Camera | None = None
         self._newest_stamp = 0
         self._waiting: deque[tuple[Any, float]] = deque()
         self._wake = threading.Condition()
@@ -96,8 +103,13 @@ class Recording:
 
     @property
     def active(self) -> bool:
-        """Whether images still become keyframes."""
+        """Whether images that are offered still become keyframes."""
         return not self._stopping
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is written any more."""
+        return not self._thread.is_alive()
 
     @property
     def frames(self) -> int:
@@ -122,86 +134,122 @@ class Recording:
             self._waiting.append((message, time.monotonic()))
             self._wake.notify()
 
-    def stop(self) -> None:
-        """Finish the images that were offered, and end the recording."""
+    def stop(self) -> bool:
+        """Finish the images that were offered, and end the recording; return whether it has `ended`.
+
+        It has not where the disk takes no more for a long time. It still ends by itself then.
+        """
         with self._wake:
             self._stopping = True
             self._wake.notify()
         self._thread.join(STOP_TIMEOUT_S)
+        return self.ended
+
+    @property
+    def unwritten(self) -> int:
+        """How many images wait to be written, but for the one in work."""
+        return len(self._waiting)
+
+    @property
+    def summary(self) -> str:
+        """What was recorded, and what was lost, in one sentence."""
+        counts = vars(self.counts)
+        lost = [f"{count} {name}" for name, count in counts.items() if name.startswith("dropped") and count]
+        text = f"{self.frames} keyframes over {self.distance_m:.1f} m into {self.folder}"
+        text += f", from {self.counts.images} images"
+        if lost:
+            text += f"; {', '.join(lost)}; the last one dropped: {self.last_drop}"
+        text += "".join(f"; {doubt}" for doubt in self._doubts())
+        if self.no_depth:
+            text += f"; {self.counts.without_depth} without depth: {self.no_depth}"
+        return text
+
+    def _doubts(self) -> list[str]:
+        """Return what is doubtful in the keyframes, such as a drive in millimetres."""
+        if self._first is None:
+            return []
+        return drive_doubts([Frame(self.folder, T, self._first, stamp) for stamp, T in self.keyframes])
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._stopping)
-                if not self._waiting:
-                    return
-                message, received = self._waiting.popleft()
+        while self._waiting or not self._stopping:
             try:
-                self._handle(message, received)
-            except Dropped as drop:
-                with self._wake:
-                    self._drop(drop)
-            except OSError as error:
-                self._fail(error)
+                self._work()
+            except BaseException as error:  # SystemExit, too, would end the thread without a word
+                self._drop(Dropped("dropped_image", self._on_error(error, "recording an image")))
+
+    def _work(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._stopping)
+            if not self._waiting:
                 return
+            message, received = self._waiting.popleft()
+        try:
+            self._handle(message, received)
+        except Dropped as drop:
+            self._drop(drop)
+        except OSError as error:
+            self._fail(error)
 
     def _handle(self, message: Any, received: float) -> None:
         config = self._config()
         stamp = self._check_stamp(message)
-        camera = self._camera()
-        frame = config.camera_frame or message.header.frame_id
+        camera = self._camera(stamp)
+        seen_from = frame_name(message.header.frame_id)
+        frame = config.camera_frame or seen_from
         deadline = received + config.pose_timeout_s
         T_map_camera = self._pose(frame, stamp, deadline)
+        self._newest_stamp = stamp  # odometry agrees with it: one from another year makes none after it old
         if self.keyframes and not is_far(
             self.keyframes[-1][1], T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
         ):
-            with self._wake:
-                self._count("skipped_near")
+            self._count("skipped_near")
             return
         try:
-            pixels = image_array(message)
+            pixels = image_array(message, self._range.to_8_bit)
         except CameraError as error:
             raise Dropped("dropped_image", str(error)) from error
-        self._check_size(pixels.shape, camera)
+        self._check_camera(pixels.shape, camera)
         blurred = self._blur.complaint(to_grey(pixels), config.min_sharpness, config.min_sharpness_share)
         if blurred:
             raise Dropped("dropped_blurred", blurred)
-        depth_mm = self._depth_of(DepthQuery(stamp, message.header.frame_id, camera, T_map_camera, deadline))
+        depth_mm = self._depth_of(DepthQuery(stamp, seen_from, camera, T_map_camera, deadline))
         try:
             self._recorder.add(pixels, T_map_camera.numpy(), camera, stamp, frame, depth_mm)
         except AceError as error:
             raise Dropped("dropped_image", str(error)) from error
-        self._size = camera.size
+        self._first = self._first or camera
         self.keyframes.append((stamp, T_map_camera))
 
     def _check_stamp(self, message: Any) -> int:
         stamp = stamp_ns(message.header.stamp)
-        if stamp == 0:
+        if stamp <= 0:
             raise Dropped("dropped_unsynchronised", "the image has no time stamp")
         if stamp <= self._newest_stamp:
             older = (self._newest_stamp - stamp) / 1e9
             what = f"is {older:.2f} s older than" if older else "has the stamp of"
             raise Dropped("dropped_duplicate", f"the image {what} the one before")
-        self._newest_stamp = stamp
         return stamp
 
-    def _camera(self) -> Camera:
+    def _camera(self, stamp: int) -> Camera:
         try:
-            return self._cameras.camera()
+            return self._cameras.camera(stamp)
         except CameraError as error:
             raise Dropped("dropped_camera", str(error)) from error
 
-    def _check_size(self, shape: tuple[int, ...], camera: Camera) -> None:
+    def _check_camera(self, shape: tuple[int, ...], camera: Camera) -> None:
         try:
             check_size(shape, camera)
         except CameraError as error:
             raise Dropped("dropped_camera", str(error)) from error
-        if self._size not in (None, camera.size):
-            raise Dropped(
-                "dropped_camera",
-                f"the image is {camera.size[0]}x{camera.size[1]}, the first keyframe "
-                f"{self._size[0]}x{self._size[1]}",
-            )
+        if self._first is None:
+            return
+        size = self._first.size
+        if size != camera.size:
+            what = f"the image is {camera.size[0]}x{camera.size[1]}, the first keyframe {size[0]}x{size[1]}"
+            raise Dropped("dropped_camera", what)
+        if self._first.model != camera.model and not see_alike(self._first, camera):
+            what = f"the camera is {camera.model}, that of the first keyframe {self._first.model}"
+            raise Dropped("dropped_camera", f"{what}; start a new recording")
 
     def _pose(self, frame: str, stamp: int, deadline: float) -> Tensor:
         try:
@@ -221,17 +269,21 @@ class Recording:
             check_aspect((depth_mm.shape[1], depth_mm.shape[0]), query.camera.size)
         except (NoDepth, CameraError) as error:
             self.no_depth = str(error)
-            with self._wake:
-                self._count("without_depth")
-            return None
-        return depth_mm
+        except Exception as error:  # depth that cannot be read costs no keyframe
+            self.no_depth = self._on_error(error, "reading depth")
+        else:
+            return depth_mm
+        self._count("without_depth")
+        return None
 
     def _count(self, name: str) -> None:
-        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + 1})
+        with self._wake:
+            self.counts = replace(self.counts, **{name: getattr(self.counts, name) + 1})
 
     def _drop(self, drop: Dropped) -> None:
-        self._count(drop.count)
-        self.last_drop = str(drop)
+        with self._wake:
+            self._count(drop.count)
+            self.last_drop = str(drop)
 
     def _fail(self, error: OSError) -> None:
         what = f"{error.filename or self.folder}: {error.strerror or error}"

@@ -26,6 +26,7 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from ace_ros.config import CheckedConfig, option
 from ace_ros.nodes.conversions import fill_camera_info, fill_pose, fill_transform
+from ace_ros.nodes.faults import Faults
 from ace_ros.nodes.images import image_message
 from ace_ros.nodes.listeners import Listeners, nobody_hears
 from ace_ros.nodes.parameters import Parameters
@@ -79,6 +80,7 @@ class Simulator(Node):
         cv2.setNumThreads(1)  # the networks, in other processes, need the processor more
         torch.set_num_threads(1)
         super().__init__("simulator", automatically_declare_parameters_from_overrides=True)
+        self.faults = Faults(self)
         self._config: SimulatorConfig = Parameters(self, SimulatorConfig)[SimulatorConfig]
         config = self._config
         self._room = SimulatedRoom(config.seed, config.texels_per_m)

@@ -17,7 +17,7 @@ def main(name: str, arguments: list[str] | None = None) -> int:
     """Run the node `name`, or the demo, until it is interrupted; return the exit code.
 
     That is 0 after a node has run, 130 where Ctrl-C came while it was still starting, 2 after an error that
-    the user can correct.
+    the user can correct, 1 after one that only a new process can.
     """
     catch_interrupts(signal.SIGINT)
     try:
@@ -72,7 +72,7 @@ def _spin(name: str) -> int:
         with until_shutdown():
             node_class: Any = getattr(importlib.import_module(f"ace_ros.nodes.{name}"), NODES[name])
             node = node_class()
-            executor = NodeExecutor()
+            executor = NodeExecutor(node.faults)
             executor.add_node(node)
             executor.spin()
     finally:
@@ -80,4 +80,4 @@ def _spin(name: str) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0 if node is not None else interrupted_status()
+    return int(node.faults.fatal) if node is not None else interrupted_status()

@@ -23,6 +23,10 @@ def begin_ros(arguments: list[str] | None) -> None:
     choose_log_folder()
     import rclpy
 
+    from ace_ros.nodes.large_images import use_profile
+
+    use_profile()
+
     try:
         rclpy.init(args=arguments)
     except Exception as error:  # rclpy's own errors are private; their first line says it

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,8 +14,12 @@ from rclpy.time import Time
 from tf2_ros import Buffer, ExtrapolationException, TransformException, TransformListener
 from torch import Tensor
 
-from ace_ros.nodes.conversions import matrix_of_transform, stamp_ns
-from ace_ros.nodes.pose_source import KEPT_NS, TIME_JUMP_NS, NoPose, jumped_back, stopped
+from ace_ros.files.names import frame_name
+from ace_ros.nodes.conversions import complaint_of, matrix_of_transform, stamp_ns
+from ace_ros.nodes.pose_source import KEPT_NS, NoPose, jumped_back, stopped, unsure
+from ace_ros.nodes.stamps import Order, StampLine, apart
+
+MAX_REFUSED = 2  # child frames of which it is remembered why their newest transform was left out
 
 
 class TfTree:
@@ -24,7 +27,8 @@ class TfTree:
 
     tf2's buffer keeps transforms from before and after a jump back in time side by side, so this one
     forgets when the chain between frames that were asked for jumps. `on_jump` is then called with a
-    sentence, before any pose from after the jump is given out; it must not block.
+    sentence, before any pose from after the jump is given out; it must not block. A transform that is
+    none, or whose stamp no other agrees with, is left out: one of them would make tf2 forget all before.
     """
 
     def __init__(self, node: Node, on_jump: Callable[[str], None]) -> None:
@@ -32,8 +36,10 @@ class TfTree:
         self._frames: set[str] = set()
         self._on_jump = on_jump
         self._parents: dict[str, str] = {}
-        self._newest: dict[str, int] = {}
-        self._buffer = _WatchedBuffer(self._taking)
+        self._lines: dict[str, StampLine] = {}  # of child frames
+        self._mixed: set[str] = set()  # children whose time jumped back while nobody asked for them
+        self._refused: dict[str, str] = {}  # why the newest transform of a child frame was left out
+        self._buffer = _WatchedBuffer(self._take)
         self._listener = TransformListener(self._buffer, node)
 
     def look_up(self, target: str, source: str, stamp: int) -> Tensor:
@@ -42,16 +48,19 @@ class TfTree:
             return torch.eye(4, dtype=torch.float64)
         with self.changed:
             self._frames |= {target, source}
+            chain = self._chain()
+            if not self._mixed.isdisjoint(chain):
+                self._mixed.clear()
+                self._buffer.clear()
+            if any(child in chain and line.unsure for child, line in self._lines.items()):
+                raise unsure()
             try:
                 found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
             except ExtrapolationException:
                 raise self._out_of_time(target, source, stamp) from None
             except TransformException:
                 raise NoPose(self._disconnected(target, source), later=True) from None
-        T = matrix_of_transform(found.transform)
-        if not bool(torch.isfinite(T).all()):
-            raise NoPose(f"the transform {target} -> {source} is not finite numbers")
-        return T
+        return matrix_of_transform(found.transform)
 
     def newest(self, target: str, source: str) -> Tensor | None:
         """Return the newest T_target_source (4, 4), however old it is, None where there is none."""
@@ -69,36 +78,52 @@ class TfTree:
             return NoPose(self._disconnected(target, source), later=True)
         age = stamp - stamp_ns(newest.header.stamp)
         if age > 0:
-            return NoPose(stopped(age), later=True)
+            return NoPose(f"{stopped(age)}{self._left_out()}", later=True)
         return NoPose(f"odometry {target} -> {source} begins after the image")
 
     def _disconnected(self, target: str, source: str) -> str:
         known = {*self._parents, *self._parents.values()}
         missing = [name for name in (target, source) if name not in known]
         if missing:
-            return f"no transform of frame {' and '.join(map(repr, missing))} has arrived"
-        return f"frames {target!r} and {source!r} are not connected in tf"
+            return f"no transform of frame {' and '.join(map(repr, missing))} has arrived{self._left_out()}"
+        return f"frames {target!r} and {source!r} are not connected in tf{self._left_out()}"
 
-    @contextmanager
-    def _taking(self, transform: Any, static: bool) -> Iterator[None]:
-        """Take note of a transform that the buffer takes within."""
+    def _left_out(self) -> str:
+        """Return which transforms were left out of late."""
+        return "".join(f"; {why}" for why in self._refused.values())
+
+    def _take(self, transform: Any, static: bool, add: Callable[[], None]) -> None:
+        """Take note of a transform, and have the buffer `add` it where it can be believed."""
+        child, parent = map(frame_name, (transform.child_frame_id, transform.header.frame_id))
         with self.changed:
-            self._parents[transform.child_frame_id] = transform.header.frame_id
-            if not static:
-                self._notice_jump(transform)
-            yield
+            why = complaint_of(transform.transform.translation, transform.transform.rotation)
+            why = why or ("" if static else self._out_of_line(child, stamp_ns(transform.header.stamp)))
+            self._refused.pop(child, None)
+            if why:
+                while len(self._refused) >= MAX_REFUSED:
+                    self._refused.pop(next(iter(self._refused)))
+                self._refused[child] = f"the transform {parent} -> {child} was left out: it {why}"
+                return
+            self._parents[child] = parent
+            add()
             self.changed.notify_all()
 
-    def _notice_jump(self, transform: Any) -> None:
-        child, stamp = transform.child_frame_id, stamp_ns(transform.header.stamp)
-        back = self._newest.get(child, stamp) - stamp
-        jumped = back >= TIME_JUMP_NS and child in self._chain()
-        if jumped:
+    def _out_of_line(self, child: str, stamp: int) -> str:
+        """Return why the stamp of a transform cannot be believed; begin anew where time has jumped back."""
+        if stamp <= 0:
+            return "has no time stamp"
+        line = self._lines.setdefault(child, StampLine())
+        newest = line.newest
+        order = line.take(stamp)
+        if order is Order.APART:
+            return apart(stamp, newest)
+        if order is Order.BACK and child not in self._chain():
+            self._mixed.add(child)
+        elif order is Order.BACK:
             self._buffer.clear()  # static transforms stay
-            self._newest = {}
-            self._on_jump(jumped_back(back))
-        if back <= 0 or jumped:
-            self._newest[child] = stamp
+            self._lines = {child: line}
+            self._on_jump(jumped_back(newest - stamp))
+        return ""
 
     def _chain(self) -> set[str]:
         """Return the child frames between the frames that were asked for, without common parents."""
@@ -114,18 +139,18 @@ class TfTree:
 
 
 class _WatchedBuffer(Buffer):
-    """A Buffer that says what a listener gives it; `taking(transform, static)` surrounds each."""
+    """A Buffer that asks what to do with a listener's transforms: `take(transform, static, add)`."""
 
-    def __init__(self, taking: Callable[[Any, bool], AbstractContextManager[None]]) -> None:
+    def __init__(self, take: Callable[[Any, bool, Callable[[], None]], None]) -> None:
         super().__init__(cache_time=Duration(nanoseconds=KEPT_NS))
-        self._taking = taking
+        self._take = take
 
     def set_transform(self, transform: Any, authority: str) -> None:
         """Add a transform at its stamp."""
-        with self._taking(transform, False):
-            super().set_transform(transform, authority)
+        add = super().set_transform
+        self._take(transform, False, lambda: add(transform, authority))
 
     def set_transform_static(self, transform: Any, authority: str) -> None:
         """Add a transform that holds at all times."""
-        with self._taking(transform, True):
-            super().set_transform_static(transform, authority)
+        add = super().set_transform_static
+        self._take(transform, True, lambda: add(transform, authority))

@@ -62,6 +62,7 @@ class TrainerProcess:
     """A running training.
 
     `on_change` is called with this object, in a thread of its own, after every event and at the end.
+    `on_error` is told where what nobody expected was raised, and returns a sentence.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class TrainerProcess:
         command: Sequence[str],
         on_change: Callable[[TrainerProcess], None],
         environment: Mapping[str, str] | None = None,
+        on_error: Callable[[BaseException, str], str] = lambda error, where: f"{where}: {error!r}",
     ) -> None:
         self._command = list(command)
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self._on_change = on_change
+        self._on_change, self._on_error = on_change, on_error
         self._cancelled = False
         self._ended = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -124,12 +126,17 @@ class TrainerProcess:
                 text=True,
                 errors="replace",
             )
-        except OSError as error:
+        except Exception as error:
             self.outcome = Outcome("failed", f"the trainer could not be started: {error}")
         finally:
             self._started.set()
         if self._process is not None:
-            self.outcome = self._follow(self._process)
+            try:
+                self.outcome = self._follow(self._process)
+            except BaseException as error:  # nobody would wait for the process any more
+                self._signal(signal.SIGKILL)
+                self._process.wait()
+                self.outcome = Outcome("failed", self._on_error(error, "following the trainer"))
         self._ended.set()
         self._on_change(self)
 
@@ -152,7 +159,7 @@ class TrainerProcess:
     def _take(self, line: str) -> None:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return  # a library that prints
         if not isinstance(event, dict):
             return

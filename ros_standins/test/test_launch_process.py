@@ -10,11 +10,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from launch import actions as act
-from launch.actions import ExecuteProcess, LogInfo, RegisterEventHandler, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit, OnProcessStart, OnShutdown
+from launch.substitutions import LaunchConfiguration
 
 Run = Callable[..., tuple[int, str]]
 
@@ -74,6 +76,20 @@ def test_event_handlers_see_start_exit_and_shutdown(run: Run) -> None:
     assert exits == [4, 0] and len(set(pids)) == 2
     steps = [out.index(text) for text in ("]: started", "[sh-2]: process started", "the end")]
     assert steps == sorted(steps)
+
+
+def test_a_program_that_ends_is_started_again_until_the_launch_ends(run: Run) -> None:
+    exits: list[int] = []
+
+    def end_with_the_third(event: Any, context: Any) -> list[Shutdown]:
+        exits.append(event.returncode)
+        return [Shutdown(reason="enough")] if len(exits) == 3 else []
+
+    again = shell("exit 3", respawn=LaunchConfiguration("again"), respawn_delay=0.1, on_exit=end_with_the_third)
+    status, out = run(DeclareLaunchArgument("again", default_value="true"), again)
+    assert (status, exits) == (0, [3, 3, 3]) and out.count("[sh-1]: process started with pid [") == 3
+    out = run(DeclareLaunchArgument("again", default_value="false"), shell("true", respawn="false"))[1]
+    assert out.count("process started with pid [") == 1
 
 
 @pytest.mark.parametrize(("ignored", "last"), [("INT", "SIGTERM"), ("INT TERM", "SIGKILL")])

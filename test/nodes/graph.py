@@ -119,7 +119,8 @@ class Graph:
     def begin_call(self, kind: Any, name: str, **fields: Any) -> Any:
         """Send a request; return the future."""
         if name not in self._clients:
-            self._clients[name] = self.node.create_client(kind, name)
+            many = QoSProfile(depth=200)  # answers of calls that were begun at once
+            self._clients[name] = self.node.create_client(kind, name, qos_profile=many)
         client = self._clients[name]
         assert client.wait_for_service(timeout_sec=START_TIMEOUT_S), f"there is no service {name}"
         return client.call_async(kind.Request(**fields))

@@ -64,7 +64,7 @@ def check(learned: Learned) -> None:
     """Assert that the recording is whole and that the figures of the training are right."""
     frames = len(load_scene(learned.place.scene).frames)
     found = len(load_scene(Path(learned.recorded.scene)).frames)
-    assert found == learned.recorded.keyframes >= 0.9 * frames
+    assert found == learned.recorded.keyframes == frames, learned.recorded
     path = Path(learned.trained.map_path)
     assert path == learned.place.map_path
     assert learned.trained.map_bytes == path.stat().st_size < 5_000_000

@@ -75,12 +75,16 @@ def test_the_covariance_of_the_base_is_that_of_moved_samples() -> None:
     torch.testing.assert_close(found, torch.cov(samples.T), rtol=0.05, atol=0.02 * float(found.max()))
 
 
+def header_at(seconds: float) -> SimpleNamespace:
+    return SimpleNamespace(stamp=fill_stamp(SimpleNamespace(), int(1e9 * seconds)))
+
+
 def camera_info(**changes: object) -> SimpleNamespace:
     roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
     values = {
         "width": 640, "height": 480, "k": [500.0, 0, 320, 0, 510, 240, 0, 0, 1], "d": [],
         "distortion_model": "plumb_bob", "p": [400.0, 0, 310, 0, 0, 400, 230, 0, 0, 0, 1, 0],
-        "binning_x": 0, "binning_y": 0, "roi": roi,
+        "binning_x": 0, "binning_y": 0, "roi": roi, "header": header_at(0.0),
     }  # fmt: skip
     return SimpleNamespace(**{**values, **changes})
 
@@ -119,3 +123,37 @@ def test_rectified_images_have_the_camera_of_the_projection_matrix() -> None:
     source.take(camera_info(d=[0.1, 0.2, 0.0, 0.0, 0.0]))
     camera = source.camera()
     assert camera.distortion is None and float(camera.matrix[0, 0]) == 400.0
+
+
+def test_an_image_has_the_camera_info_of_its_stamp_else_the_newest() -> None:
+    source = CameraSource("camera_info", rectified=False)
+    for second in (1.0, 2.0, 3.0):
+        source.take(camera_info(k=[500.0 + second, 0, 320, 0, 510, 240, 0, 0, 1], header=header_at(second)))
+    assert [float(source.camera(int(s * 1e9)).matrix[0, 0]) for s in (1.0, 2.0, 9.0)] == [501.0, 502.0, 503.0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"distortion_model": "equidistant", "d": [0.01] * 4},
+        {"k": [700.0, 0, 320, 0, 714, 240, 0, 0, 1]},
+        {"d": [0.4, 0.0, 0.0, 0.0, 0.0]},
+    ],
+)
+def test_a_camera_info_that_changes_the_lens_gives_no_camera(changes: dict[str, object]) -> None:
+    source = CameraSource("camera_info", rectified=False)
+    source.take(camera_info())
+    assert source.camera().size == (640, 480)
+    for number in range(3):  # two nodes that take turns
+        source.take(camera_info(**(changes if number % 2 == 0 else {})))
+        with pytest.raises(CameraError, match="camera_info on camera_info has changed from .* do two nodes"):
+            source.camera()
+
+
+def test_names_of_one_lens_and_changes_of_the_size_are_no_change() -> None:
+    source = CameraSource("camera_info", rectified=False)
+    source.take(camera_info())
+    source.take(camera_info(d=[0.0] * 8, distortion_model="rational_polynomial"))
+    source.take(camera_info(k=[510.0, 0, 321, 0, 515, 241, 0, 0, 1]))
+    source.take(camera_info(k=[250.0, 0, 160, 0, 255, 120, 0, 0, 1], width=320, height=240))
+    assert source.camera().size == (320, 240)

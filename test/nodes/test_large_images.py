@@ -16,7 +16,14 @@ pytest.importorskip("launch")
 from launch import LaunchDescription, LaunchService
 from launch.actions import ExecuteProcess
 
-from ace_ros.nodes.large_images import OLD_PROFILES, PROFILES, fit_images_into_shared_memory, variables
+from ace_ros.nodes.large_images import (
+    CHOICES,
+    OLD_PROFILES,
+    PROFILES,
+    fit_images_into_shared_memory,
+    use_profile,
+    variables,
+)
 
 PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds_large_images.xml"
 
@@ -60,6 +67,16 @@ def test_the_nodes_launched_after_it_have_the_profile(
     assert service.run() == 0
     found = Path((tmp_path / "found").read_text())
     assert found.name == PROFILE.name and found.read_bytes() == PROFILE.read_bytes()
+
+
+def test_a_node_that_is_started_alone_has_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = {n: v for n, v in os.environ.items() if n not in (*CHOICES, "RMW_IMPLEMENTATION")}
+    monkeypatch.setattr(os, "environ", unset)
+    use_profile()
+    assert Path(os.environ[PROFILES]).read_bytes() == PROFILE.read_bytes()
+    os.environ[PROFILES] = "/mine.xml"
+    use_profile()
+    assert os.environ[PROFILES] == "/mine.xml"
 
 
 def test_its_shared_memory_holds_images() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Watched:
 
     def __init__(self, name: str, **arguments: str) -> None:
         self.started: list[str] = []  # names of processes
+        self.pids: list[int] = []
         self.environments: list[dict[str, str]] = []  # theirs
         self.exits: list[int] = []  # their exit codes
         self.end = ""  # the reason why the launch ended
@@ -53,6 +55,7 @@ class Watched:
 
     def _on_start(self, event: Any, context: Any) -> None:
         self.started.append(event.process_name.rpartition("-")[0])
+        self.pids.append(event.pid)
         entries = Path(f"/proc/{event.pid}/environ").read_text().split("\0")
         self.environments.append(dict(entry.split("=", 1) for entry in entries if "=" in entry))
 
@@ -104,8 +107,12 @@ def test_the_mapper_is_launched_with_its_topics_remapped(
     assert statuses[-1].scene.startswith(str(tmp_path))
     for name in variables(os.environ):
         assert mapper.environments[0][name].endswith("config/fastdds_large_images.xml")
+    statuses.clear()
+    os.kill(mapper.pids[0], signal.SIGKILL)
+    wait_for("the mapper that was started again", lambda: statuses, START_TIMEOUT_S)
+    assert graph.call(SetBool, "/ace/record", data=True).success
     yield
-    assert mapper.started == ["mapper"] and mapper.exits == [0]
+    assert mapper.started == ["mapper", "mapper"] and mapper.exits == [-signal.SIGKILL, 0]
 
 
 @pytest.mark.launch(fixture=localize_launch)
@@ -127,6 +134,17 @@ def test_every_argument_has_a_description(name: str) -> None:
     described = {argument.name: argument.description for argument in description.get_launch_arguments()}
     assert set(described) >= {"namespace", "image", "camera_info", "params_file", "use_sim_time"}
     assert "no description given" not in described.values()
+
+
+def test_a_node_that_cannot_start_as_it_is_called_is_not_started_again(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    keyframe_distance: 1.0\n")
+    watched = Watched("map.launch.py", params_file=str(params))
+    service = LaunchService()
+    service.include_launch_description(watched.description)
+    assert service.run() == 0
+    assert watched.started == ["mapper"] and watched.exits == [2]
+    assert watched.end.endswith("cannot start with these parameters")
 
 
 def test_where_rviz_is_missing_no_localizer_is_started() -> None:

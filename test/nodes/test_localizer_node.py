@@ -276,6 +276,8 @@ def test_odometry_that_is_missing_or_jumps_back_is_told(localizer: Localizer) ->
     assert "odometry stopped 3.00 s before the image" in status.message
     robot.tick(-8.05)  # to a stamp between those of earlier images, whose statuses are known
     robot.publish_tf(base_at(0.0))
+    robot.tick(0.01)
+    robot.publish_tf(base_at(0.0))
     wait_for("the state LOST", lambda: localizer.status.state == Status.LOST)
     assert "time jumped back" in localizer.status.message
     assert localizer.show_frame(number).reason == Status.REASON_NONE

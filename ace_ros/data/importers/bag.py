@@ -12,24 +12,28 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ace_ros.config import BagConfig
-from ace_ros.data.camera_info import camera_of_info
 from ace_ros.data.depth_image import check_aspect, depth_of_message, encode_depth
-from ace_ros.data.image_decoding import decode_compressed, decode_image
-from ace_ros.data.importers.bag_file import Bag, list_topics
+from ace_ros.data.image_decoding import decode_message
+from ace_ros.data.importers.bag_cameras import Cameras, read_cameras, stamp_of
+from ace_ros.data.importers.bag_file import Bag
+from ace_ros.data.importers.bag_poses import Poses
 from ace_ros.data.importers.new_scene import is_test_frame, new_scene
-from ace_ros.data.importers.transforms import NoTransform, TransformTree
+from ace_ros.data.importers.transforms import NoTransform
+from ace_ros.data.plausibility import warn_of_drive
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.data.scene import DEPTH_FOLDER
+from ace_ros.data.sixteen_bits import GrowingRange, Range, range_of, to_8_bit
 from ace_ros.errors import CameraError, SceneError
+from ace_ros.files.names import frame_name
 from ace_ros.files.tensor_file import write_atomically
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
@@ -37,16 +41,7 @@ from ace_ros.geometry.metrics import pose_error
 log = logging.getLogger(__name__)
 
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-CAMERA_INFO = ("sensor_msgs/msg/CameraInfo",)
-TRANSFORMS = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
-POSES = (
-    "nav_msgs/msg/Odometry",
-    "geometry_msgs/msg/PoseStamped",
-    "geometry_msgs/msg/PoseWithCovarianceStamped",
-    "geometry_msgs/msg/TransformStamped",
-)
-# What a pose topic's frame is called when it is the camera and the bag has no name for it.
-UNNAMED_CAMERA = "camera"
+RANGE_SAMPLES = 8  # images from which the range of 16-bit values is taken
 
 
 @dataclass
@@ -75,9 +70,9 @@ def import_bag(
     config = config or BagConfig()
     with Bag(Path(bag)) as opened, new_scene(scene_folder) as folder:
         image_topic = opened.find("images", config.image_topic, IMAGES)
-        cameras = _read_cameras(opened, image_topic, config)
-        poses = _Poses(opened, config)
-        writer = _Writer(folder, config)
+        cameras = read_cameras(opened, image_topic, config)
+        poses = Poses(opened, config)
+        writer = _Writer(folder, config, _range_of(opened, image_topic))
         total = opened.count(image_topic)
         for message in opened.messages([image_topic]):
             writer.take(message, cameras, poses)
@@ -92,6 +87,7 @@ def import_bag(
                 f"{bag}: none of {total} images on {image_topic} could be used: "
                 f"{reasons or 'the topic is empty'}"
             )
+        warn_of_drive(Path(bag), writer.keyframes)
     log.info("%s: %s", scene_folder, writer.report)
     return writer.report
 
@@ -106,7 +102,7 @@ def _add_depths(bag: Bag, topic: str, keyframes: list[_Keyframe], max_gap_s: flo
     stamps = [keyframe.stamp_ns for keyframe in keyframes]
     nearest: dict[int, int] = {}
     for message in bag.messages([topic]):
-        stamp = _stamp(message.header)
+        stamp = stamp_of(message.header)
         after = bisect_right(stamps, stamp)
         for index in range(max(0, after - 1), min(after + 1, len(stamps))):
             gap_ns = abs(stamps[index] - stamp)
@@ -126,154 +122,88 @@ def _add_depths(bag: Bag, topic: str, keyframes: list[_Keyframe], max_gap_s: flo
 class _Keyframe:
     stamp_ns: int
     image_path: Path
-    size: tuple[int, int]
+    camera: Camera
     frame: str
+    T_map_camera: np.ndarray
 
     def encoded_depth(self, message: Any) -> bytes:
         """Return a depth message as a file of this keyframe. Raises CameraError."""
-        if message.header.frame_id != self.frame:
+        frame = frame_name(message.header.frame_id)
+        if frame != self.frame:
             raise CameraError(
-                f"depth is in frame {message.header.frame_id!r}, the images in {self.frame!r}; expected "
-                "depth registered to the images"
+                f"depth is in frame {frame!r}, the images in {self.frame!r}; expected depth registered to "
+                "the images"
             )
         depth_mm = depth_of_message(message)
-        check_aspect((depth_mm.shape[1], depth_mm.shape[0]), self.size)
+        check_aspect((depth_mm.shape[1], depth_mm.shape[0]), self.camera.size)
         return encode_depth(depth_mm)
 
 
-class _Cameras:
-    """The cameras of a bag over time: the last camera_info up to an image's stamp counts."""
+def _range_of(bag: Bag, topic: str) -> GrowingRange:
+    """Return the range of the values of a topic's images, from some of them; empty where they have 8 bits."""
+    step = max(1, bag.count(topic) // RANGE_SAMPLES)
+    ranges: list[Range] = []
 
-    def __init__(self, stamps: list[int], cameras: list[Camera]) -> None:
-        self._stamps, self._cameras = stamps, cameras
+    def note(image: np.ndarray) -> np.ndarray:
+        if image.dtype == np.uint16:
+            ranges.append(range_of(image))
+        return to_8_bit(image)
 
-    def at(self, stamp_ns: int) -> Camera:
-        """Return the camera of an image's stamp."""
-        return self._cameras[max(0, bisect_right(self._stamps, stamp_ns) - 1)]
-
-
-def _read_cameras(bag: Bag, image_topic: str, config: BagConfig) -> _Cameras:
-    topic = config.camera_info_topic
-    if not topic:
-        beside = image_topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
-        topic = beside if beside in bag.topics(CAMERA_INFO) else ""
-    topic = bag.find("camera_info", topic, CAMERA_INFO)
-    stamps: list[int] = []
-    cameras: list[Camera] = []
-    for message in bag.messages([topic]):
-        try:
-            camera = camera_of_info(_info(message), config.rectified)
-        except CameraError as error:
-            raise SceneError(f"{bag.path}: topic {topic}: {error}") from error
-        stamps.append(_stamp(message.header))
-        cameras.append(camera)
-    if not cameras:
-        raise SceneError(f"{bag.path}: topic {topic} has no messages, expected the intrinsics")
-    return _Cameras(stamps, cameras)
+    for message in bag.messages([topic], step):
+        with suppress(CameraError):  # said where that image is imported
+            decode_message(message, note)
+        if not ranges:  # the first has 8 bits, and so have the others
+            break
+    return GrowingRange(ranges)
 
 
-def _info(message: Any) -> Any:
-    """Return a CameraInfo with ROS 2's names; ROS 1 has K, D and P."""
-    if hasattr(message, "k"):
-        return message
-    names = ("width", "height", "distortion_model", "binning_x", "binning_y", "roi")
-    values = {name: getattr(message, name) for name in names}
-    return SimpleNamespace(**values, k=message.K, d=message.D, p=message.P)
+class _NoCamera(CameraError):
+    """No usable camera_info is known for an image."""
 
 
-def _stamp(header: Any) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+REASONS = {NoTransform: "no pose", _NoCamera: "no usable camera_info"}
 
 
-def _decode(message: Any) -> np.ndarray:
-    if hasattr(message, "format"):
-        return decode_compressed(message.data, message.format)
-    return decode_image(
-        message.encoding, message.height, message.width, message.step,
-        bool(message.is_bigendian), message.data,
-    )  # fmt: skip
-
-
-class _Poses:
-    """The transforms of a bag, and T_odom_camera at a stamp."""
-
-    def __init__(self, bag: Bag, config: BagConfig) -> None:
-        self._bag, self._config = bag, config
-        self._tree = TransformTree(int(config.max_gap_s * 1e9))
-        self._odom = config.odom_frame
-        # A topic's pose replaces what /tf says about the same frame.
-        self._child = ""
-        if config.pose_topic:
-            self._read_topic(bag.find("poses", config.pose_topic, POSES))
-        self._read_tf()
-
-    def at(self, stamp_ns: int, image_frame: str) -> np.ndarray:
-        """Return T_odom_camera (4, 4); raises NoTransform."""
-        named = UNNAMED_CAMERA if self._child == UNNAMED_CAMERA else image_frame.lstrip("/")
-        return self._tree.lookup(self._odom, self._config.camera_frame or named, stamp_ns)
-
-    def _read_topic(self, topic: str) -> None:
-        for message in self._bag.messages([topic]):
-            child = getattr(message, "child_frame_id", "") or self._config.base_frame
-            child = child.lstrip("/") or self._config.camera_frame or UNNAMED_CAMERA
-            self._odom, self._child = message.header.frame_id.lstrip("/"), child
-            T = getattr(message, "transform", None)
-            if T is None:
-                pose = getattr(message.pose, "pose", message.pose)
-                t, q = pose.position, pose.orientation
-            else:
-                t, q = T.translation, T.rotation
-            self._add(self._odom, child, _stamp(message.header), t, q)
-
-    def _read_tf(self) -> None:
-        topics = list(self._bag.topics(TRANSFORMS))
-        if not topics and not self._config.pose_topic:
-            known = list_topics(self._bag.topics())
-            raise SceneError(f"{self._bag.path}: no /tf for the poses, name a pose topic; {known}")
-        for topic, message in self._bag.messages_with_topic(topics):
-            for transform in message.transforms:
-                child = transform.child_frame_id.lstrip("/")
-                if child != self._child:
-                    stamp = None if topic.endswith("_static") else _stamp(transform.header)
-                    parent = transform.header.frame_id.lstrip("/")
-                    T = transform.transform
-                    self._add(parent, child, stamp, T.translation, T.rotation)
-
-    def _add(self, parent: str, child: str, stamp_ns: int | None, t: Any, q: Any) -> None:
-        self._tree.add(parent, child, stamp_ns, np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w]))
+def _camera_at(cameras: Cameras, stamp_ns: int) -> Camera:
+    try:
+        return cameras.at(stamp_ns)
+    except CameraError as error:
+        raise _NoCamera(str(error)) from error
 
 
 class _Writer:
     """Chooses keyframes among images and writes them."""
 
-    def __init__(self, folder: Path, config: BagConfig) -> None:
+    def __init__(self, folder: Path, config: BagConfig, given: GrowingRange) -> None:
         self.report = BagReport()
         self.example: dict[str, str] = {}  # the first error of each reason
         self.keyframes: list[_Keyframe] = []
         self._config = config
         self._folder = folder
+        self._range = given
         self._train = SceneRecorder(folder, "train", config.image_format)
         self._test: SceneRecorder | None = None
         self._last: torch.Tensor | None = None
 
-    def take(self, message: Any, cameras: _Cameras, poses: _Poses) -> None:
+    def take(self, message: Any, cameras: Cameras, poses: Poses) -> None:
         """Write one image if it is a keyframe; count it."""
         self.report.images += 1
-        stamp = _stamp(message.header)
+        stamp, frame = stamp_of(message.header), frame_name(message.header.frame_id)
         try:
-            T = poses.at(stamp, message.header.frame_id)
+            T = poses.at(stamp, frame)
             if self._is_near(torch.from_numpy(T)):
                 self.report.dropped["near the last keyframe"] += 1
                 return
-            image, camera = _decode(message), cameras.at(stamp)
-            path = self._recorder().add(image, T, camera, stamp, message.header.frame_id)
-        except (NoTransform, CameraError) as error:
-            reason = "no pose" if isinstance(error, NoTransform) else "no usable image"
+            camera = _camera_at(cameras, stamp)
+            image = decode_message(message, self._range.to_8_bit)
+            path = self._recorder().add(image, T, camera, stamp, frame)
+        except (NoTransform, _NoCamera, CameraError) as error:
+            reason = REASONS.get(type(error), "no usable image")
             self.report.dropped[reason] += 1
             self.example.setdefault(reason, str(error))
             return
         self._last = torch.from_numpy(T)
-        self.keyframes.append(_Keyframe(stamp, path, camera.size, message.header.frame_id))
+        self.keyframes.append(_Keyframe(stamp, path, camera, frame, T))
         self.report.train_frames = self._train.frames
         self.report.test_frames = self._test.frames if self._test else 0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ace_ros.data.importers.bag_limits import Budget, check_metadata, limited_reading
+from ace_ros.data.importers.bag_limits import Budget, limited_reading
+from ace_ros.data.importers.bag_parts import files_to_open, remedy
 from ace_ros.errors import SceneError
 from ace_ros.files.json_text import is_whole
 from ace_ros.files.outside import refusing
@@ -30,15 +32,13 @@ class Bag:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
             raise SceneError("reading bags needs the Python package rosbags: pip install rosbags") from error
-        with refusing(SceneError, self.path, "not a readable bag"), ExitStack() as stack:
-            if not self.path.exists():
-                raise SceneError(f"{self.path}: no such bag")
-            check_metadata(self.path)
+        files = files_to_open(self.path)
+        with refusing(SceneError, self.path, f"not a readable bag{remedy(self.path)}"), ExitStack() as stack:
             self._budget = Budget(self.path, _size(self.path))
             stack.enter_context(limited_reading(self._budget))
             # Bags from before Iron have no message definitions in them.
             types = get_typestore(Stores.ROS2_HUMBLE)
-            self._open = stack.enter_context(AnyReader([self.path], default_typestore=types))
+            self._open = stack.enter_context(AnyReader(files, default_typestore=types))
             self._known = dict(types.fielddefs)
             if not self._open.is2:
                 self._known |= get_typestore(Stores.ROS1_NOETIC).fielddefs
@@ -79,12 +79,12 @@ class Bag:
             raise SceneError(f"{self.path}: {count} for {what}, name one; {list_topics(known)}")
         return found[0]
 
-    def messages(self, topics: list[str]) -> Iterator[Any]:
-        """Yield the messages of topics in the order of recording."""
-        for _, message in self.messages_with_topic(topics):
+    def messages(self, topics: list[str], every: int = 1) -> Iterator[Any]:
+        """Yield the messages of topics in the order of recording, all or each of so many."""
+        for _, message in self.messages_with_topic(topics, every):
             yield message
 
-    def messages_with_topic(self, topics: list[str]) -> Iterator[tuple[str, Any]]:
+    def messages_with_topic(self, topics: list[str], every: int = 1) -> Iterator[tuple[str, Any]]:
         """Yield (topic, message) of topics in the order of recording."""
         connections = [c for c in self._open.connections if c.topic in topics]
         if not connections:
@@ -93,11 +93,13 @@ class Bag:
             self._check_type(connection.topic, connection.msgtype)
         self._budget.renew()
         stream = self._open.messages(connections)
-        while True:
-            with refusing(SceneError, self.path, "damaged bag"):
+        for number in count():
+            with refusing(SceneError, self.path, f"damaged bag{remedy(self.path)}"):
                 found = next(stream, None)
                 if found is None:
                     return
+                if number % every:
+                    continue
                 connection, _, data = found
                 message = self._open.deserialize(data, connection.msgtype)
             yield connection.topic, message

@@ -130,11 +130,15 @@ class _Zstd:
         return opened
 
 
-def check_metadata(bag: Path) -> None:
-    """Raise SceneError where the metadata of a rosbag2 folder is not YAML of a usable size."""
+def check_metadata(bag: Path) -> Any:
+    """Return the metadata of a rosbag2 folder, None where it has none.
+
+    Raises SceneError where it is not YAML of a usable size.
+    """
     path = bag / "metadata.yaml"
     if bag.is_dir() and path.exists():
-        parse_yaml(read_text(path, MAX_BAG_METADATA_BYTES, SceneError), path, SceneError)
+        return parse_yaml(read_text(path, MAX_BAG_METADATA_BYTES, SceneError), path, SceneError)
+    return None
 
 
 def check_database(path: Path) -> None:

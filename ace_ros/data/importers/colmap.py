@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ import torch
 
 from ace_ros.data.image_file import image_size
 from ace_ros.data.importers.new_scene import PosedImage
+from ace_ros.data.lens import make_lens
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES, MAX_POINTS_LINE_BYTES, MAX_SIDE
 from ace_ros.files.names import path_inside
@@ -32,9 +33,14 @@ MODELS = {
     "OPENCV": (4, 8, "plumb_bob"),
     "OPENCV_FISHEYE": (5, 8, "equidistant"),
     "FULL_OPENCV": (6, 12, "rational_polynomial"),
+    "SIMPLE_RADIAL_FISHEYE": (8, 4, "equidistant"),
+    "RADIAL_FISHEYE": (9, 5, "equidistant"),
+    "THIN_PRISM_FISHEYE": (10, 12, "equidistant"),
 }
+# Those that are none of ours, for their names.
+OTHER_MODELS = {7: "FOV", 11: "RAD_TAN_THIN_PRISM_FISHEYE"}
 MAX_ID = 1 << 31
-ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
+ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 
 
 def read_colmap(source: Path) -> list[PosedImage]:
@@ -70,7 +76,10 @@ def shift_half_pixel(cx: float, cy: float) -> tuple[float, float]:
 def colmap_camera(name: str, size: tuple[int, int], params: list[float]) -> Camera:
     """Return the camera of a COLMAP model's name and parameters; raises CameraError."""
     if name not in MODELS:
-        raise CameraError(f"camera model {name} is not supported; known are {', '.join(MODELS)}")
+        raise CameraError(
+            f"camera model {name[:80]} is not supported; known are {', '.join(MODELS)}: undistort the images "
+            "with COLMAP's image_undistorter"
+        )
     _, count, model = MODELS[name]
     if len(params) != count:
         raise CameraError(f"camera model {name} needs {count} parameters, got {len(params)}")
@@ -78,10 +87,12 @@ def colmap_camera(name: str, size: tuple[int, int], params: list[float]) -> Came
     rest = params[1:] if name in ONE_FOCAL else params[2:]
     cx, cy = shift_half_pixel(*rest[:2])
     K = torch.tensor([[focals[0], 0, cx], [0, focals[1], cy], [0, 0, 1]], dtype=torch.float64)
-    distortion = rest[2:]
-    if model == "plumb_bob":
-        distortion = [*distortion, 0.0, 0.0, 0.0][:4]  # k1 k2 p1 p2
-    return Camera(K, size, model, K.new_tensor(distortion) if distortion else None)
+    coefficients = rest[2:]
+    if name == "THIN_PRISM_FISHEYE":  # k1 k2 p1 p2 k3 k4 sx1 sy1, of which we have the radial ones
+        k1, k2, p1, p2, k3, k4, *prism = coefficients
+        coefficients = [k1, k2, k3, k4, p1, p2, *prism]
+    model, distortion = make_lens(model, coefficients, f"camera model {name}")
+    return Camera(K, size, model, distortion)
 
 
 def _pose(q_wxyz: list[float], t: list[float]) -> np.ndarray:
@@ -109,13 +120,31 @@ def _text_cameras(model: Path) -> Iterator[tuple[int, Camera]]:
 
 
 def _text_images(model: Path) -> Iterator[tuple[str, int, list[float], list[float]]]:
-    lines = (line for _, line in read_lines(model / "images.txt", MAX_POINTS_LINE_BYTES, SceneError))
-    lines = (line for line in lines if not line.startswith(b"#"))
-    for line in islice(lines, 0, None, 2):  # every second one, which may be empty, lists the image's points
-        if line.strip():
-            words = line.decode().split(maxsplit=9)
-            values = [real(word) for word in words[1:8]]
-            yield words[9].strip(), whole(words[8], MAX_ID), values[:4], values[4:]
+    """Yield the images of images.txt; the line of points behind each may be empty or missing.
+
+    COLMAP counts the images in a comment; raises SceneError where there are not so many.
+    """
+    path, said, found = model / "images.txt", None, 0
+    for number, line in read_lines(path, MAX_POINTS_LINE_BYTES, SceneError):
+        text = line.decode().strip()
+        counted = re.match(r"#.*Number of images: ([0-9]{1,9})", text)
+        said = int(counted[1]) if counted else said
+        if not text or text.startswith("#") or _is_points(text):
+            continue
+        words = text.split(maxsplit=9)
+        if len(words) < 10:
+            raise SceneError(f"{path}, line {number}: is neither an image (10 values) nor points (3 each)")
+        found += 1
+        values = [real(word) for word in words[1:8]]
+        yield words[9], whole(words[8], MAX_ID), values[:4], values[4:]
+    if said is not None and said != found:
+        raise SceneError(f"{path}: says that it has {said} images, {found} could be read")
+
+
+def _is_points(text: str) -> bool:
+    """Return whether a line lists points, as numbers x y id; that of an image ends with its name."""
+    last = text.rsplit(maxsplit=1)[-1]
+    return re.fullmatch(r"-?[0-9]+", last) is not None and len(text.split()) % 3 == 0
 
 
 def _binary_cameras(model: Path) -> Iterator[tuple[int, Camera]]:
@@ -123,7 +152,7 @@ def _binary_cameras(model: Path) -> Iterator[tuple[int, Camera]]:
     with open_plain(model / "cameras.bin", SceneError) as file:
         for _ in range(_count(file)):
             camera_id, number, width, height = _unpack(file, "<iiQQ")
-            name, count = names.get(number, (f"number {number}", 0))
+            name, count = names.get(number, (OTHER_MODELS.get(number, f"number {number}"), 0))
             params = list(_unpack(file, f"<{count}d"))
             yield camera_id, _camera(model, name, (width, height), params)
 

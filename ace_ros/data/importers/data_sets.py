@@ -20,15 +20,17 @@ import torch
 
 from ace_ros.data.image_file import image_size
 from ace_ros.data.importers.colmap import read_colmap
-from ace_ros.data.importers.data_set_depth import DepthBeside, nearest_tum_depth
+from ace_ros.data.importers.data_set_depth import DepthBeside
 from ace_ros.data.importers.nerf import read_nerf
-from ace_ros.data.importers.new_scene import PosedImage, write_scene
-from ace_ros.data.importers.transforms import NoTransform, TransformTree
+from ace_ros.data.importers.new_scene import PosedImage, require_new_scene, write_scene
+from ace_ros.data.importers.tables import central_camera, floats_of, table_text
+from ace_ros.data.importers.tum import read_tum
+from ace_ros.data.plausibility import warn_of_drive
 from ace_ros.errors import SceneError
-from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES, MAX_TABLE_BYTES
+from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES
 from ace_ros.files.names import path_inside
 from ace_ros.files.numbers import finite_numbers, real, whole
-from ace_ros.files.outside import read_bytes, read_lines
+from ace_ros.files.outside import read_lines
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -37,20 +39,6 @@ log = logging.getLogger(__name__)
 # The focal length that evaluations on 7Scenes use for the colour images. Poses and depth of the
 # original are of the depth camera, whose focal length is 585: give that for registered images.
 SEVEN_SCENES_FOCAL_PX, SEVEN_SCENES_DEPTH_FOCAL_PX = 525.0, 585.0
-
-# Colour cameras of the TUM RGB-D benchmark as its authors calibrated them: fx fy cx cy, distortion.
-TUM_CAMERAS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "freiburg1": (
-        (517.3, 516.5, 318.6, 255.3),
-        (0.2624, -0.9531, -0.0054, 0.0026, 1.1633),
-    ),
-    "freiburg2": (
-        (520.9, 521.0, 325.1, 249.7),
-        (0.2312, -0.7849, -0.0033, -0.0001, 0.9172),
-    ),
-    "freiburg3": ((535.4, 539.2, 320.1, 247.6), ()),
-}
-TUM_MAX_GAP_NS = 100_000_000
 
 
 def import_dataset(
@@ -67,6 +55,7 @@ def import_dataset(
     source = Path(source)
     if not source.is_dir():
         raise SceneError(f"{source}: no such folder, expected a data set of kind {kind}")
+    require_new_scene(Path(scene_folder))
     images = KINDS[kind](source)
     posed = [_made_rigid(image) for image in images if _is_pose(image.T_map_camera)]
     if not posed:
@@ -74,6 +63,7 @@ def import_dataset(
     if focal_px > 0:
         posed = [replace(image, camera=_with_focal(image.camera, focal_px)) for image in posed]
     counts = write_scene(scene_folder, posed, test_share)
+    warn_of_drive(source, posed)
     return {**counts, "without_pose": len(images) - len(posed)}
 
 
@@ -94,17 +84,11 @@ def _with_focal(camera: Camera, focal_px: float) -> Camera:
     return replace(camera, matrix=matrix)
 
 
-def _central_camera(path: Path, focal_px: float) -> Camera:
-    width, height = image_size(path)
-    K = [[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]]
-    return Camera(torch.tensor(K, dtype=torch.float64), (width, height))
-
-
 def read_7scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 7Scenes: seq-XX folders, divided by TrainSplit.txt and TestSplit.txt."""
     images = []
     for split, name in (("train", "TrainSplit.txt"), ("test", "TestSplit.txt")):
-        numbers = re.findall(r"[0-9]+", _text(source / name))
+        numbers = re.findall(r"[0-9]+", table_text(source / name))
         if len(set(numbers)) != len(numbers) or any(len(number) > 6 for number in numbers):
             raise SceneError(f"{source / name}: expected sequence1, sequence2, ..., each of them once")
         for number in numbers:
@@ -114,7 +98,7 @@ def read_7scenes(source: Path) -> list[PosedImage]:
             for path in sorted(sequence.glob("*.color.png")):
                 frame = path.name.removesuffix(".color.png")
                 T = _matrix(sequence / f"{frame}.pose.txt")
-                camera = _central_camera(path, SEVEN_SCENES_FOCAL_PX)
+                camera = central_camera(path, SEVEN_SCENES_FOCAL_PX)
                 depth = _depth_beside(sequence / f"{frame}.depth.png")
                 name = f"{sequence.name}-{frame}"
                 images.append(PosedImage(path, name, T, camera, split, depth_mm=depth))
@@ -125,18 +109,18 @@ def _depth_beside(path: Path) -> DepthBeside | None:
     """Return a depth image of 7Scenes, which its Kinect did not register to the colour image."""
     if not path.is_file():
         return None
-    return DepthBeside(path, _central_camera(path, SEVEN_SCENES_DEPTH_FOCAL_PX).matrix.numpy())
+    return DepthBeside(path, central_camera(path, SEVEN_SCENES_DEPTH_FOCAL_PX).matrix.numpy())
 
 
 def read_12scenes(source: Path) -> list[PosedImage]:
     """Read one scene of 12Scenes: data/frame-*, the first sequence of split.txt for testing."""
-    found = re.search(r"start=([0-9]{1,9})\s*;\s*end=([0-9]{1,9})", _text(source / "split.txt"))
+    found = re.search(r"start=([0-9]{1,9})\s*;\s*end=([0-9]{1,9})", table_text(source / "split.txt"))
     if not found:
         raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
     info = source / "info.txt"
     K = _intrinsics_of_12scenes(info, "Color")
-    K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in _text(info) else None
+    K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in table_text(info) else None
     images = []
     for path in sorted((source / "data").glob("frame-*.color.jpg")):
         frame = path.name.removesuffix(".color.jpg")
@@ -154,7 +138,7 @@ def read_12scenes(source: Path) -> list[PosedImage]:
 
 
 def _intrinsics_of_12scenes(info: Path, lens: str) -> np.ndarray:
-    for number, line in enumerate(_text(info).splitlines(), 1):
+    for number, line in enumerate(table_text(info).splitlines(), 1):
         found = re.fullmatch(rf"(?i).*{lens}Intrinsic\s*=\s*(.*)", line)
         if found:
             expected = "the 16 of a 4x4 matrix"
@@ -172,17 +156,17 @@ def read_cambridge(source: Path) -> list[PosedImage]:
     images = []
     for split in ("train", "test"):
         table = source / f"dataset_{split}.txt"
-        for number, line in enumerate(_text(table).splitlines()[3:], 4):  # three lines of heading
+        for number, line in enumerate(table_text(table).splitlines()[3:], 4):  # three lines of heading
             words = line.split()
             if not words:
                 continue
             name = words[0].rsplit(".", 1)[0]
-            values = _floats(table, number, words[1:], 7)
+            values = floats_of(table, number, words[1:], 7)
             if name not in focals:
                 raise SceneError(f"{table}, line {number}: no focal length in reconstruction.nvm")
             path = path_inside(source, words[0], f"{table}, line {number}", SceneError)
             T = _pose_of_world_to_camera(values[3:], position=values[:3])
-            camera = _central_camera(path, focals[name])
+            camera = central_camera(path, focals[name])
             images.append(PosedImage(path, name, T, camera, split))
     return images
 
@@ -212,73 +196,9 @@ def _pose_of_world_to_camera(q_wxyz: list[float], position: list[float]) -> np.n
     return T
 
 
-def read_tum(source: Path) -> list[PosedImage]:
-    """Read a sequence of the TUM RGB-D benchmark: rgb.txt, with groundtruth.txt interpolated."""
-    tree = TransformTree(TUM_MAX_GAP_NS)
-    for stamp, words in _tum_lines(source / "groundtruth.txt", 7):
-        values = np.array([real(word) for word in words])
-        tree.add("map", "camera", stamp, values[:3], values[3:])
-    known = [name for name in TUM_CAMERAS if name in source.resolve().name]
-    if not known:
-        log.warning("%s: not named freiburg1, 2 or 3; a focal length of 525 is assumed", source)
-    table = source / "depth.txt"
-    depths = sorted((stamp, name) for stamp, (name,) in (_tum_lines(table, 1) if table.is_file() else ()))
-    for _, name in depths:
-        path_inside(source, name, table, SceneError)
-    images = []
-    for stamp, (name,) in _tum_lines(source / "rgb.txt", 1):
-        path = path_inside(source, name, source / "rgb.txt", SceneError)
-        camera = _tum_camera(path, known[0]) if known else _central_camera(path, 525.0)
-        try:
-            T = tree.lookup("map", "camera", stamp)
-        except NoTransform:
-            T = np.full((4, 4), math.nan)
-        depth = nearest_tum_depth(source, depths, stamp)
-        images.append(PosedImage(path, path.stem, T, camera, None, stamp, depth))
-    return images
-
-
-def _tum_camera(path: Path, name: str) -> Camera:
-    (fx, fy, cx, cy), distortion = TUM_CAMERAS[name]
-    K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
-    model = "plumb_bob" if distortion else "pinhole"
-    return Camera(K, image_size(path), model, K.new_tensor(distortion) if distortion else None)
-
-
-def _tum_lines(path: Path, columns: int) -> list[tuple[int, list[str]]]:
-    """Return (nanoseconds, words) of the lines of a file of the benchmark."""
-    rows = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            stamp = re.fullmatch(r"([0-9]{1,12})\.?([0-9]*)", words[0])
-            if len(words) != columns + 1 or not stamp:
-                raise SceneError(f"{path}, line {number}: expected a stamp and {columns} columns")
-            if columns > 1:
-                _floats(path, number, words[1:], columns)
-            # Not through a float, which has too few digits for nanoseconds since 1970.
-            seconds, nanoseconds = int(stamp[1]), int(stamp[2].ljust(9, "0")[:9])
-            rows.append((seconds * 1_000_000_000 + nanoseconds, words[1:]))
-    return rows
-
-
-def _text(path: Path) -> str:
-    return read_bytes(path, MAX_TABLE_BYTES, SceneError).decode(errors="replace")
-
-
-def _floats(path: Path, line: int, words: list[str], count: int) -> list[float]:
-    try:
-        values = [real(word) for word in words]
-    except ValueError as error:
-        raise SceneError(f"{path}, line {line}: expected {count} numbers") from error
-    if len(values) != count:
-        raise SceneError(f"{path}, line {line}: has {len(values)} numbers, expected {count}")
-    return values
-
-
 def _matrix(path: Path) -> np.ndarray:
     """Return the 4x4 matrix of a pose file; NaN where it has something that is no number."""
-    words = _text(path).split()
+    words = table_text(path).split()
     if len(words) != 16:
         raise SceneError(f"{path}: holds {len(words)} values, expected the 16 of a 4x4 matrix")
     try:

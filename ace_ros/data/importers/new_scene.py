@@ -19,20 +19,27 @@ from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
 from ace_ros.files.names import is_file_name
 from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.writable import require_writable_folder
 from ace_ros.geometry.camera import Camera
 
 TEST_RUN = 5
+
+
+def require_new_scene(folder: Path) -> None:
+    """Raise SceneError where there is something in `folder`, OutputError where it cannot be written."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SceneError(f"{folder}: exists already; choose a new scene folder")
+    require_writable_folder(folder)
 
 
 @contextmanager
 def new_scene(folder: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes `folder` at the end, unless there is an error.
 
-    Raises SceneError when `folder` exists and is not empty.
+    Raises SceneError when `folder` exists and is not empty, OutputError when it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SceneError(f"{folder}: exists already; choose a new scene folder")
+    require_new_scene(folder)
     partial = folder.with_name(f".{folder.name}.importing")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -7,6 +7,7 @@ Lookups interpolate between the two neighbours in time and never go beyond them.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, inverse, slerp
 
 MAX_GAP_NS = 1_000_000_000
+ROUNDING_NS = 1000  # seconds since 1970 that went through a double are off by 240 ns
 
 
 class NoTransform(LookupError):
@@ -33,6 +35,7 @@ class TransformTree:
         # T_parent_child under [parent][child]; the same edge under [child][parent].
         self._edges: dict[str, dict[str, _Edge]] = {}
         self._chains: dict[tuple[str, str], list[tuple[_Edge, bool]]] = {}
+        self._left_out: Counter[tuple[str, str]] = Counter()
 
     @property
     def frames(self) -> list[str]:
@@ -55,6 +58,7 @@ class TransformTree:
         values = np.concatenate([translation, q_xyzw]).astype(np.float64)
         length = np.linalg.norm(values[3:])
         if parent == child or not np.isfinite(values).all() or length < 1e-6:
+            self._left_out[parent, child] += 1
             return
         values[3:] /= length
         edge = self._edges.get(child, {}).get(parent)
@@ -87,7 +91,7 @@ class TransformTree:
         if missing and target != source:
             raise NoTransform(
                 f"no transform of frame {' and '.join(map(repr, missing))}; "
-                f"there are {', '.join(self.frames) or 'none'}"
+                f"there are {', '.join(self.frames) or 'none'}{self._left_out_in_words()}"
             )
         ways: dict[str, list[tuple[_Edge, bool]]] = {target: []}
         queue = [target]
@@ -98,7 +102,15 @@ class TransformTree:
                 if other not in ways:
                     ways[other] = [*ways[name], (edge, edge.parent == name)]
                     queue.append(other)
-        raise NoTransform(f"frames {target!r} and {source!r} are not connected")
+        raise NoTransform(f"frames {target!r} and {source!r} are not connected{self._left_out_in_words()}")
+
+    def _left_out_in_words(self) -> str:
+        """Return which transforms could not be used, empty where all could."""
+        return "".join(
+            f"; {count} transforms {parent} -> {child} were left out: their quaternions have no length, "
+            "or they are not finite numbers"
+            for (parent, child), count in self._left_out.most_common(2)
+        )
 
 
 class _Edge:
@@ -120,9 +132,11 @@ class _Edge:
     def at(self, stamp_ns: int, max_gap_ns: int) -> Tensor:
         if self._static is not None:
             return _matrix(self._static)
+        self._stamps = self._stamps or sorted(self._timed)
+        nearest = min(max(stamp_ns, self._stamps[0]), self._stamps[-1])
+        stamp_ns = nearest if abs(nearest - stamp_ns) <= ROUNDING_NS else stamp_ns
         if stamp_ns in self._timed:
             return _matrix(self._timed[stamp_ns])
-        self._stamps = self._stamps or sorted(self._timed)
         after = bisect_left(self._stamps, stamp_ns)
         if after == 0:
             raise NoTransform(f"begins {_seconds(self._stamps[0] - stamp_ns)} after the image")

@@ -24,9 +24,7 @@ class View:
     to_image: np.ndarray
 
 
-def random_view(
-    image: np.ndarray, stride: int, config: TrainingConfig, rng: np.random.Generator
-) -> View:
+def random_view(image: np.ndarray, stride: int, config: TrainingConfig, rng: np.random.Generator) -> View:
     """Return an augmented view of a grey uint8 image (H, W): rotated, rescaled, in other light."""
     height, width = image.shape
     scale = config.scale ** rng.uniform(-1.0, 1.0)

@@ -23,6 +23,7 @@ from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene
 from ace_ros.errors import AceError
+from ace_ros.files.writable import require_writable
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.features.prepared import PreparedFile, prepared_path
 from ace_ros.mapping.jobs.board import ProgressBoard
@@ -82,8 +83,9 @@ def map_place(
     machines do. A chunk that cannot be trained is missing in the map, which says why. The listener is
     shown points of a map of one chunk. Poses are refined of the place as a whole. Raises TrainingError
     when no chunk could be trained, SceneError when there are too few images, ConfigError when a device
-    or cluster is not there.
+    or cluster is not there, OutputError before any work when the file could not be written.
     """
+    require_writable(request.output)
     if config.use_depth:  # of some chunk; others may do without
         require_depth(scene)
     poses = torch.stack([frame.T_map_camera for frame in scene.frames])

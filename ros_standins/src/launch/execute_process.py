@@ -29,6 +29,7 @@ class ExecuteProcess(Action):
 
     When the launch ends the program gets SIGINT, after a while SIGTERM and after another SIGKILL. The
     launch configurations `sigterm_timeout` and `sigkill_timeout` are the seconds between, 5 by default.
+    With `respawn` a program that ends before is started again, `respawn_delay` seconds later.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class ExecuteProcess(Action):
         additional_env: Mapping[SomeSubstitutionsType, SomeSubstitutionsType] | None = None,
         output: SomeSubstitutionsType | dict[str, Any] = "log",
         on_exit: Entities = None,
+        respawn: bool | SomeSubstitutionsType = False,
+        respawn_delay: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -45,6 +48,7 @@ class ExecuteProcess(Action):
         self.additional_env = dict(additional_env or {})
         self.output = output
         self.on_exit = on_exit
+        self._respawn, self._respawn_delay = respawn, respawn_delay or 0.0
         self._process_name: str | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._stopping: asyncio.Event | None = None
@@ -85,10 +89,20 @@ class ExecuteProcess(Action):
         output = self.output if isinstance(self.output, dict) else perform_text(context, self.output)
         self._targets = logging.get_targets(output)
         timeouts = (LaunchConfiguration(f"{name}_timeout", default="5") for name in ("sigterm", "sigkill"))
+        if not isinstance(self._respawn, bool):
+            self._respawn = perform_text(context, self._respawn).lower() in ("true", "1")
         self._patience = [float(timeout.perform(context)) for timeout in timeouts]
 
     async def _run(self, context: LaunchContext) -> None:
-        """Run the program until it ends, and emit its events."""
+        """Run the program until it ends, and again where it is to be respawned."""
+        while await self._run_once(context) and self._respawn:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._respawn_delay)
+            if self._stopping.is_set():
+                return
+
+    async def _run_once(self, context: LaunchContext) -> bool:
+        """Run the program until it ends, and emit its events; return whether it could be started."""
         command = " ".join(self._command)
 
         def started(transport: asyncio.SubprocessTransport) -> None:
@@ -108,7 +122,7 @@ class ExecuteProcess(Action):
             )
         except OSError as error:
             self._log.error(f"cannot execute '{command}': {error}")
-            return
+            return False
         try:
             await self._end(protocol)
         finally:
@@ -122,6 +136,7 @@ class ExecuteProcess(Action):
             self._log.error(f"process has died [pid {pid}, exit code {code}, cmd '{command}'].")
         end = ProcessExited(action=self, process_name=self._process_name, pid=pid, returncode=code)
         context.emit_event_sync(end)
+        return True
 
     async def _end(self, protocol: _Protocol) -> None:
         """Wait for the program's end; once the launch ends, press for it."""

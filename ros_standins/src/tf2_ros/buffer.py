@@ -73,7 +73,7 @@ class Buffer:
         parent, child = message.header.frame_id.removeprefix("/"), message.child_frame_id.removeprefix("/")
         t, r = message.transform.translation, message.transform.rotation
         numbers = (t.x, t.y, t.z, r.x, r.y, r.z, r.w)
-        squared = r.x**2 + r.y**2 + r.z**2 + r.w**2
+        squared = r.x * r.x + r.y * r.y + r.z * r.z + r.w * r.w
         if not parent or not child or parent == child or not all(map(math.isfinite, numbers)):
             problem = "its frames must be two names and its numbers finite"
         elif abs(squared - 1.0) > 1e-2:
