@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 import sysconfig
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +37,12 @@ IN_FOLDERS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.s
 
 @dataclass(frozen=True)
 class Outcome:
-    """`failure` says what must not happen, empty for an input that was accepted or refused (`sentence`)."""
+    """What came of an input: `failure` says what must not happen, empty for one that was accepted or refused."""
 
     accepted: bool
-    sentence: str = ""
-    failure: str = ""
+    refused: bool
+    failure: str
+    peak_bytes: int
 
 
 class _TooLongError(BaseException):
@@ -62,30 +65,32 @@ class Arena:
         self.folder.mkdir()
         target.make(self.folder)
         self._files = {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
-        self._mutable = sorted({p for glob in target.mutable for p in self.folder.glob(glob)} & set(self._files))
+        self._mutable = sorted(
+            {p for glob in target.mutable for p in self.folder.glob(glob)} & set(self._files)
+        )
         self._watching, self._trespasses = False, list[str]()
-        temporary = [Path(tempfile_folder).resolve() for tempfile_folder in ("/tmp/rosbags",)]
-        self._readable = [str(p) for p in (Path(sysconfig.get_paths()["purelib"]), Path("/proc"), Path("/dev"))]
-        self._readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), *map(str, temporary)]
+        (folder / "tmp").mkdir()
+        tempfile.tempdir = str(folder / "tmp")  # where bags are unpacked to
+        self._own = [str((folder / name).resolve()) for name in ("inside", "tmp")]
+        self._readable = [
+            str(p) for p in (Path(sysconfig.get_paths()["purelib"]), Path("/proc"), Path("/dev"))
+        ]
+        self._readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
         target.use(self.folder)  # everything that is imported on first use is imported before the watch
         self._restore()
         sys.addaudithook(self._watch)
 
     def attack(self, number: int) -> Outcome:
         """Damage the input as a number says and use it."""
-        random = Random(number)
         try:
-            if self._target.invent:
-                self._target.invent(random, self.folder)
-            else:
-                self._damage(random)
+            self._damage(Random(number))
             return self._judge()
         finally:
             self._watching = False
             self._restore()
 
-    def damaged(self, number: int, keep: Path) -> None:
-        """Save the input of a number in a folder."""
+    def save(self, number: int, keep: Path) -> None:
+        """Copy the input of a number into a folder."""
         self._damage(Random(number))
         shutil.copytree(self.folder, keep, symlinks=True, dirs_exist_ok=True, copy_function=_copy_plain)
         self._restore()
@@ -117,14 +122,18 @@ class Arena:
             path.unlink()
             path.symlink_to(path.name)
         else:
-            names = [t for t in TEXTS if 0 < len(t.encode(errors="replace")) < 200 and "\0" not in t and "/" not in t]
+            names = [
+                t
+                for t in TEXTS
+                if 0 < len(t.encode(errors="replace")) < 200 and "\0" not in t and "/" not in t
+            ]
             name = random.choice([n for n in names if n not in (".", "..") and n.isascii()])
             path.rename(path.with_name(name + random.choice(("", path.suffix))))
 
     def _judge(self) -> Outcome:
         self._trespasses.clear()
         _forget_peak()
-        accepted, sentence, failure = True, "", ""
+        accepted, failure = True, ""
         try:
             with _time_limit():
                 self._watching = True
@@ -134,15 +143,15 @@ class Arena:
             if "\n" in sentence or len(sentence) > 3000:
                 failure = f"a sentence of {len(sentence)} characters or several lines: {sentence[:300]!r}"
         except BaseException as error:
-            accepted, failure = False, f"{type(error).__name__}: {str(error)[:300]}"
             if isinstance(error, KeyboardInterrupt):
                 raise
+            accepted, failure = False, f"{type(error).__name__}: {str(error)[:300]} ({_place(error)})"
         self._watching = False
         if self._trespasses:
             failure = f"trespassed: {self._trespasses[0]}"
         if (peak := peak_bytes()) > MAX_BYTES:
             failure = f"took {peak / 1e6:.0f} MB of memory"
-        return Outcome(accepted, sentence, failure)
+        return Outcome(accepted and not failure, not accepted and not failure, failure, peak)
 
     def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._watching:
@@ -167,11 +176,7 @@ class Arena:
         # Without following a link at the end: links to read are the user's own.
         given = Path(os.path.abspath(os.fsdecode(path)))
         parent = os.path.realpath(given.parent)
-        if Path(parent).is_relative_to(self.folder.resolve()) or "/rosbags-" in str(given):
-            return True
-        if given.is_relative_to(Path(os.environ.get("TMPDIR", "/tmp"))) and given.name.startswith("tmp"):
-            return True  # where a bag is unpacked to
-        if given.parent.name.startswith("tmp") and given.parent.parent == Path(os.environ.get("TMPDIR", "/tmp")):
+        if any(Path(parent).is_relative_to(own) or str(given) == own for own in self._own):
             return True
         return not writes and any(str(given).startswith(prefix) for prefix in self._readable)
 
@@ -186,6 +191,13 @@ class Arena:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of this project that an error passed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "/ace_ros/" in f.filename]
+    return own[-1] if own else "not in ace_ros"
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -70,7 +70,11 @@ def _bytes(random: Random, data: bytes) -> bytes:
     if way == 3:
         return data[:at] + random.randbytes(random.choice((1, 4, 40))) + data[at:]
     if way == 4:
-        return data[:at] + random.choice((b"\0", b"\xff", b"\n", b" ")) * random.choice((1, 8, 5000)) + data[end:]
+        return (
+            data[:at]
+            + random.choice((b"\0", b"\xff", b"\n", b" ")) * random.choice((1, 8, 5000))
+            + data[end:]
+        )
     if way == 5 and data:
         other = random.randrange(len(data))
         return data[:at] + data[other : other + end - at] + data[end:]
@@ -139,7 +143,9 @@ def change_value(random: Random, value: Any) -> Any:
     elif way == 3:
         holder[key] = {"[]": [holder[key]], "{}": {"x": holder[key]}}[random.choice(("[]", "{}"))]
     elif way == 4 and isinstance(holder[key], (int, float)):
-        holder[key] = random.choice((str(holder[key]), holder[key] * 1000, -holder[key], float(holder[key]) + 0.5))
+        holder[key] = random.choice(
+            (str(holder[key]), holder[key] * 1000, -holder[key], float(holder[key]) + 0.5)
+        )
     else:
         holder[key] = random.choice(VALUES)
     return value
@@ -177,6 +183,8 @@ def _yaml(random: Random, data: bytes) -> bytes:
         return random.choice((addition, addition + b"\n" + data, data + b"\n" + addition))
     if random.random() < 0.3:
         return re.sub(rb":[^:\n]*$", b": " + random.choice(YAML).encode().replace(b"\\", b""), data, count=1)
+    if b"*" in data:  # an alias, which PyYAML lets grow without a limit
+        return _bytes(random, data)
     try:
         return json_bytes(random, change_value(random, yaml.safe_load(data)))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
@@ -214,7 +222,9 @@ def _archive(random: Random, data: bytes) -> bytes:
     changed = _bytes(random, parts.get(name, b""))
     if random.random() < 0.1:
         changed = bytes(random.choice((100, 50_000_000)))
-    new_name = random.choice(("../../secret.png", "/secret", "archive/data/99")) if random.random() < 0.1 else name
+    new_name = (
+        random.choice(("../../secret.png", "/secret", "archive/data/99")) if random.random() < 0.1 else name
+    )
     compression = zipfile.ZIP_DEFLATED if random.random() < 0.1 else zipfile.ZIP_STORED
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:

@@ -8,20 +8,14 @@ A target's `make` writes a valid input into a folder, `use` does with the folder
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import cv2
+import data_sets
 import numpy as np
 import torch
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "data"), str(HERE.parent / "data/importers"), str(HERE)]
-
-import data_sets
 from bags import Drive
 from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
@@ -51,15 +45,11 @@ OUT = "out"  # the folder in the target's that importers write
 
 @dataclass(frozen=True)
 class Target:
-    """`mutable` says which files of the folder are damaged; `tries` are how many a second to expect at least.
-
-    `invent` is for input that is no file: it gets the random generator in place of damage to a file.
-    """
+    """`mutable` says which files of the folder that `make` fills are damaged before `use` gets it."""
 
     make: Callable[[Path], None]
     use: Callable[[Path], object]
     mutable: tuple[str, ...] = ("**/*",)
-    invent: Callable[[Random, Path], None] | None = None
 
 
 def write_map(path: Path, seed: int = 0) -> None:
@@ -93,7 +83,9 @@ def _use_map(folder: Path) -> object:
 
 def _make_encoder(folder: Path) -> None:
     torch.manual_seed(0)
-    save_encoder(folder / "own.safetensors", Encoder(EncoderShape((4, 8, 16), 8, (16,), 1)), "here", {"a": 1.0})
+    save_encoder(
+        folder / "own.safetensors", Encoder(EncoderShape((4, 8, 16), 8, (16,), 1)), "here", {"a": 1.0}
+    )
 
 
 def _use_encoder(folder: Path) -> object:
@@ -102,7 +94,9 @@ def _use_encoder(folder: Path) -> object:
 
 
 def _make_checkpoint(folder: Path) -> None:
-    torch.save({k: torch.zeros_like(v).half() for k, v in AceEncoder().state_dict().items()}, folder / "ace.pt")
+    torch.save(
+        {k: torch.zeros_like(v).half() for k, v in AceEncoder().state_dict().items()}, folder / "ace.pt"
+    )
 
 
 def _make_atlas(folder: Path) -> None:
@@ -214,9 +208,7 @@ def pack_bag(bag: Path, mode: str) -> None:
     writer.set_compression(CompressionMode[mode.upper()], CompressionFormat.ZSTD)
     types = get_typestore(Stores.ROS2_JAZZY)
     with Reader(bag) as reader, writer:
-        made = {
-            c.id: writer.add_connection(c.topic, c.msgtype, typestore=types) for c in reader.connections
-        }
+        made = {c.id: writer.add_connection(c.topic, c.msgtype, typestore=types) for c in reader.connections}
         for connection, stamp, data in reader.messages():
             writer.write(made[connection.id], stamp, data)
     shutil.rmtree(bag)
@@ -247,3 +239,11 @@ TARGETS: dict[str, Target] = {
     "bag sqlite3, files packed": _bag("sqlite3", "file"),
     "bag ROS 1": _bag("ros1"),
 }
+
+try:
+    from messages import MESSAGES
+except ImportError as error:  # without ROS
+    if (error.name or "").startswith(("ace_ros", "messages")):
+        raise
+    MESSAGES = {}
+TARGETS |= {name: Target(make, use) for name, (make, use) in MESSAGES.items()}
