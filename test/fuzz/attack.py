@@ -70,6 +70,7 @@ class Arena:
         )
         self._watching, self._trespasses = False, list[str]()
         (folder / "tmp").mkdir()
+        self._temporary_before = tempfile.tempdir
         tempfile.tempdir = str(folder / "tmp")  # where bags are unpacked to
         self._own = [str((folder / name).resolve()) for name in ("inside", "tmp")]
         self._readable = [
@@ -79,6 +80,11 @@ class Arena:
         target.use(self.folder)  # everything that is imported on first use is imported before the watch
         self._restore()
         sys.addaudithook(self._watch)
+
+    def close(self) -> None:
+        """Give back what the arena set for the whole process; its hook stays, and sleeps."""
+        self._watching = False
+        tempfile.tempdir = self._temporary_before
 
     def attack(self, number: int) -> Outcome:
         """Damage the input as a number says and use it."""
