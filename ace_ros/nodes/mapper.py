@@ -158,7 +158,7 @@ class Mapper(Node):
             f"recorded {recording.frames} keyframes over {recording.distance_m:.1f} m into "
             f"{recording.folder}, from {recording.counts.images} images{dropped}"
         )
-        self._show_keyframes()
+        self._show_keyframes(all_of_them=True)
         return True, self._message
 
     def _on_train(self, request: Any, response: Any) -> Any:
@@ -237,6 +237,7 @@ class Mapper(Node):
         assert self._recording is not None  # it calls this
         self._failure = self._recording.failure
         self._publish_status()  # before logging: the log may be on the same full disk
+        self._show_keyframes(all_of_them=True)
         self.get_logger().error(self._failure)
 
     def _on_trainer(self, trainer: TrainerProcess) -> None:
@@ -257,9 +258,9 @@ class Mapper(Node):
             self._publish_status()
         self._views.show_cloud(self._trainer.cloud if self._trainer else {}, self.config.map_frame)
 
-    def _show_keyframes(self) -> None:
+    def _show_keyframes(self, all_of_them: bool = False) -> None:
         assert self._recording is not None  # there is none to show before the first
-        self._views.show_keyframes(list(self._recording.keyframes), self.config.odom_frame)
+        self._views.show_keyframes(self._recording.keyframes, self.config.odom_frame, all_of_them)
 
     def _publish_status(self) -> None:
         status = MappingStatus(message=self._message)

@@ -23,7 +23,7 @@ from ace_ros.nodes.camera_source import CameraSource, check_size
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
 from ace_ros.nodes.images import image_array
-from ace_ros.nodes.keyframes import BlurFilter, is_far
+from ace_ros.nodes.keyframes import BlurFilter, Trail, is_far
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
 
@@ -76,7 +76,7 @@ class Recording:
         self.last_drop = ""
         self.failure = ""
         self.no_depth = ""
-        self.keyframes: list[tuple[int, Tensor]] = []
+        self.keyframes = Trail()
         self.odometry_jump = ""
         self._config = config
         self._cameras = cameras
@@ -85,6 +85,7 @@ class Recording:
         self._on_failure = on_failure
         self._depth = depth
         self._recorder = SceneRecorder(folder)
+        self._last_pose: Tensor | None = None
         self._blur = BlurFilter()
         self._size: tuple[int, int] | None = None
         self._newest_stamp = 0
@@ -152,8 +153,8 @@ class Recording:
         frame = config.camera_frame or message.header.frame_id
         deadline = received + config.pose_timeout_s
         T_map_camera = self._pose(frame, stamp, deadline)
-        if self.keyframes and not is_far(
-            self.keyframes[-1][1], T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
+        if self._last_pose is not None and not is_far(
+            self._last_pose, T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
         ):
             with self._wake:
                 self._count("skipped_near")
@@ -172,7 +173,8 @@ class Recording:
         except AceError as error:
             raise Dropped("dropped_image", str(error)) from error
         self._size = camera.size
-        self.keyframes.append((stamp, T_map_camera))
+        self._last_pose = T_map_camera
+        self.keyframes.append(stamp, T_map_camera)
 
     def _check_stamp(self, message: Any) -> int:
         stamp = stamp_ns(message.header.stamp)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
 from ace_ros.compute import memory
-from ace_ros.compute.memory import buffer_room
+from ace_ros.compute.memory import buffer_room, peak_memory_mb, reset_peak_memory
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
 MB = 10**6
@@ -40,3 +43,13 @@ def test_training_on_the_cpu_keeps_them_there(monkeypatch: pytest.MonkeyPatch) -
     assert buffer_room(2 * MB, 250, CPU) == (CPU, 200_000)
     monkeypatch.setattr(memory, "free_bytes", {CPU: 0}.__getitem__)
     assert buffer_room(2 * MB, 250, CPU) == (CPU, 1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems cannot count anew")
+def test_the_peak_of_one_chunk_is_not_that_of_the_one_before() -> None:
+    reset_peak_memory(CPU)
+    before = peak_memory_mb(CPU)
+    np.ones(200 * MB, np.uint8)
+    assert peak_memory_mb(CPU) > before + 150
+    reset_peak_memory(CPU)
+    assert peak_memory_mb(CPU) < before + 100

@@ -30,7 +30,7 @@ from ace_ros.data.importers.transforms import NoTransform, TransformTree
 from ace_ros.data.recorder import SceneRecorder
 from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import CameraError, SceneError
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import write_atomically
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 

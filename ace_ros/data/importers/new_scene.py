@@ -17,7 +17,7 @@ from ace_ros.data.frames_file import FRAMES_FILE, format_note
 from ace_ros.data.image_file import IMAGE_SUFFIXES
 from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import new_folder, write_atomically
 from ace_ros.geometry.camera import Camera
 
 TEST_RUN = 5
@@ -30,16 +30,15 @@ def new_scene(folder: Path) -> Iterator[Path]:
     Raises SceneError when `folder` exists and is not empty.
     """
     folder = Path(folder)
+    _refuse_existing(folder)
+    with new_folder(folder) as partial:
+        yield partial
+        _refuse_existing(folder)
+
+
+def _refuse_existing(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SceneError(f"{folder}: exists already; choose a new scene folder")
-    partial = folder.with_name(f".{folder.name}.importing")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def is_test_frame(index: int, share: float, run: int = TEST_RUN) -> bool:
