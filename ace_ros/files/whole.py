@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write, under its own `name`, that becomes `path` at the end unless there is an error.
+    """Give a file to write that becomes `path` at the end unless there is an error.
 
     It is then on the disk with its name. Folders that are missing are made; the mode follows the umask.
     Raises OSError naming `path`; an older file of that name is then still whole.
@@ -56,6 +56,21 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def new_file_by_name(path: Path) -> Iterator[Path]:
+    """Give the name of a file to write that becomes `path` at the end, as that of `new_file` does.
+
+    For libraries that write by names, with temporary files of their own beside it.
+    """
+    with _naming(path), scratch_folder(path) as folder:
+        made = folder / path.name
+        yield made
+        made.chmod(folder.stat().st_mode & 0o666)  # what the umask makes of a file: theirs may be private
+        _sync_file(made)
+        os.replace(made, path)
+        sync_folder(path.parent)
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a folder to write into whose files come to lie in `path` at the end unless there is an error.
 
@@ -74,10 +89,11 @@ def new_folder(path: Path) -> Iterator[Path]:
                 os.replace(folder, path)
             sync_folder(path.parent)
         except OSError as error:
-            if not str(error.filename).startswith(str(folder)):
-                raise
-            wanted = path / Path(str(error.filename)).relative_to(folder)
-            raise OSError(error.errno, error.strerror, str(wanted)) from error
+            named = [Path(str(name)) for name in (error.filename2, error.filename) if name]
+            inside = [path / name.relative_to(folder) for name in named if name.is_relative_to(folder)]
+            if named and not inside:
+                raise  # of another file, which was to be read
+            raise _error_of((*inside, path)[0], error) from error
 
 
 @contextmanager
@@ -147,9 +163,13 @@ def _sync_tree(folder: Path) -> None:
         if path.is_dir():
             sync_folder(path)
         elif path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            _sync_file(path)
     sync_folder(folder)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -158,8 +178,11 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code = errno.EIO if error.errno is None else error.errno
-        raise OSError(code, error.strerror or str(error), str(path)) from error
+        raise _error_of(path, error) from error
+
+
+def _error_of(path: Path, error: OSError) -> OSError:
+    return OSError(errno.EIO if error.errno is None else error.errno, error.strerror or str(error), str(path))
 
 
 def _partial(path: Path) -> Path:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ace_ros.compute.memory import buffer_room
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Frame
-from ace_ros.files.whole import hold, new_file
+from ace_ros.files.whole import hold, new_file_by_name
 from ace_ros.mapping.features.buffer import FeatureBuffer, bytes_per_feature
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ def save_prepared(path: Path, buffer: FeatureBuffer, key: str) -> None:
     """Write a buffer in one step. A disk that cannot take it is worth a warning, not the training."""
     tensors = {k: v.cpu().contiguous() for k, v in vars(buffer).items()}
     try:
-        with new_file(path) as file:
-            save_file(tensors, file.name, {"fingerprint": key})
+        with new_file_by_name(path) as made:
+            save_file(tensors, made, {"fingerprint": key})
     except (OSError, SafetensorError) as error:
         logger.warning("%s: prepared features are not kept: %s", path, error)
 
