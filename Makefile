@@ -14,12 +14,16 @@ ifeq ($(wildcard $(BIN)/python),)
 $(shell rm -f $(INSTALLED))
 endif
 
-.PHONY: help setup demo test test-all lint docs clean
+SEED ?= 0
+KILLS ?= 200
+
+.PHONY: help setup demo test test-all faults lint docs clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
 	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
+	@echo "make faults    kill writers and nodes at random moments, on failing disks: nothing is lost (SEED=, KILLS=)"
 	@echo "make docs      the documentation as a site, links checked: site/index.html"
 	@echo "make clean     remove $(VENV), out and site"
 
@@ -65,6 +69,10 @@ test-all: setup
 	$(BIN)/python -m pytest -m slow test/nodes
 	$(BIN)/python -m pytest ros_standins/test
 	@$(BIN)/coverage report --skip-covered --sort=cover
+
+# Prints how to repeat what it finds. KILLS=200 takes hours.
+faults: setup
+	$(BIN)/python test/faults/campaign.py --seed $(SEED) --kills $(KILLS)
 
 clean:
 	rm -rf $(VENV) out site

@@ -111,11 +111,11 @@ def _rows(seed: int, kills: int, only: list[str]) -> Iterator[Row]:
 
 def _count(name: str, kind: str, kills: int, has_library: bool) -> int:
     """Return how many trials a writer has of a kind of fault."""
-    if kind == "kill in time":  # by the clock: where no library counts, and in long work without writing
-        return kills if name == "trainer" or not has_library else 0
-    if kind == "kill":
-        return kills if name != "trainer" else -(-kills // OTHERS)
-    return -(-kills // OTHERS)
+    if name == "trainer":  # takes seconds, in most of which it does not write
+        return kills if kind == "kill in time" else kills // OTHERS
+    if kind == "kill in time":  # by the clock, where no library counts
+        return 0 if has_library else kills
+    return kills if kind == "kill" else -(-kills // OTHERS)
 
 
 def _tried(row: Row, count: int, seed: int, number: str, attempt: Callable[[str], bool]) -> Row:
