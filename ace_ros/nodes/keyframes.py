@@ -54,9 +54,14 @@ class Trail:
         self._poses.extend([*T[:3, 3].tolist(), *to_quaternion(T[:3, :3]).tolist()])
         self._stamps.append(stamp_ns)
 
-    def __iter__(self) -> Iterator[tuple[int, array[float]]]:
-        """Yield stamps in nanoseconds, and x, y, z with the quaternion x, y, z, w."""
-        for number in range(len(self)):
+    def thinned(self, most: int) -> Iterator[tuple[int, array[float]]]:
+        """Yield stamps in nanoseconds, and x, y, z with the quaternion x, y, z, w.
+
+        All of them, or every so-manieth up to the newest where there are more than `most`.
+        """
+        count = len(self)
+        step = max(1, math.ceil(count / most))
+        for number in range((count - 1) % step, count, step):
             yield self._stamps[number], self._poses[7 * number : 7 * number + 7]
 
 

@@ -18,7 +18,8 @@ from ace_ros.nodes.conversions import fill_path
 from ace_ros.nodes.keyframes import Trail
 from ace_ros.nodes.publishing import LATCHED, publish
 
-GROWTH = 1.0 / 16.0
+GROWTH = 1.0 / 16.0  # of a path that is worth showing it anew
+MOST_POSES = 4096  # of a path: as many again take 5 MB of messages
 
 
 class MappingViews:
@@ -47,8 +48,8 @@ class MappingViews:
     def show_keyframes(self, keyframes: Trail, frame: str, all_of_them: bool = False) -> None:
         """Publish the path of keyframes in a frame, if it has grown by a part or `all_of_them` are wanted.
 
-        The message has them all, so if each new one were published, a drive of twice the length would
-        cost four times as much.
+        The message has them all, or a few thousand evenly chosen ones of a long drive. If each new one were
+        published, a drive of twice the length would cost four times as much.
         """
         with self._lock:
             count = len(keyframes)
@@ -59,4 +60,4 @@ class MappingViews:
             self._shown_keyframes = count
             path = Path()
             path.header.frame_id = frame
-            publish(self._node, self._keyframes, fill_path(path, PoseStamped, keyframes))
+            publish(self._node, self._keyframes, fill_path(path, PoseStamped, keyframes.thinned(MOST_POSES)))

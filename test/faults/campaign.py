@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="of each writer and node")
     parser.add_argument("--only", default="", metavar="WHO/FAULT/N", help="these trials alone")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs would let nodes ignore it
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     logging.disable(logging.WARNING)
     if disk.INSIDE not in os.environ:
