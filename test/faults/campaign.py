@@ -101,14 +101,22 @@ def _rows(seed: int, kills: int, only: list[str]) -> Iterator[Row]:
                 row = Row(writer.name, kind, note=bench.missing(kind))
                 yield _tried(row, count, seed, only[2], lambda key: trial(bench, writer, kind, key))  # noqa: B023
     if only[0] in ("", "mapper", "localizer"):
-        from nodes_struck import NodeFaults
+        yield from _node_rows(folder, bool(library), seed, kills, only)
 
-        with NodeFaults(folder, bool(library)) as faults:
-            for who, kind, attempt in faults.kinds():
-                if only[0] in ("", who) and only[1] in ("", kind):
-                    row = Row(who, kind, note=faults.missing(kind))
+
+def _node_rows(folder: Path, has_library: bool, seed: int, kills: int, only: list[str]) -> Iterator[Row]:
+    from localizer_struck import LocalizerFaults
+    from mapper_struck import MapperFaults
+    from struck_graph import StruckGraph
+
+    with StruckGraph(folder, has_library) as graph:
+        for faults in (MapperFaults(graph), LocalizerFaults(graph)):
+            for kind, attempt in faults.kinds():
+                if only[0] in ("", faults.name) and only[1] in ("", kind):
+                    row = Row(faults.name, kind, note=graph.unavailable or faults.missing(kind))
                     count = kills if kind == "kill" else -(-kills // OTHERS)
                     yield _tried(row, count, seed, only[2], attempt)
+            graph.end(faults.name)
 
 
 def _count(name: str, kind: str, kills: int, has_library: bool) -> int:
