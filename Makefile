@@ -14,13 +14,17 @@ ifeq ($(wildcard $(BIN)/python),)
 $(shell rm -f $(INSTALLED))
 endif
 
-.PHONY: help setup demo test test-all fuzz lint docs lock audit sbom clean
+SEED ?= 0
+KILLS ?= 200
+
+.PHONY: help setup demo test test-all fuzz faults lint docs lock audit sbom clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
 	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
 	@echo "make fuzz      damage every file and message that is read (SECONDS= for each TARGET=, SEED=, COUNT=)"
+	@echo "make faults    kill writers and nodes at random moments, on failing disks: nothing is lost (SEED=, KILLS=)"
 	@echo "make docs      the documentation as a site, links checked: site/index.html"
 	@echo "make lock      requirements.lock and ros_wheels/requirements.txt, from what is newest today"
 	@echo "make audit     known vulnerabilities of what is installed, by pip-audit"
@@ -77,7 +81,11 @@ test-all: setup
 SECONDS ?= 60
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python test/fuzz/campaign.py --seconds $(SECONDS) \
-	  $(if $(TARGET),--target '$(TARGET)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+	  $(if $(TARGET),--target '$(TARGET)') --seed $(SEED) $(if $(COUNT),--count $(COUNT))
+
+# Prints how to repeat what it finds. KILLS=200 takes hours.
+faults: setup
+	$(BIN)/python test/faults/campaign.py --seed $(SEED) --kills $(KILLS)
 
 # Tools of one command each lie apart: they are no part of what they look at.
 TOOLS := out/tools/bin

@@ -15,7 +15,7 @@ from pathlib import Path
 from ace_ros.atlas.index import INDEX_NAME, AtlasIndex, Place, make_index, read_index, write_index
 from ace_ros.errors import ConfigError, MapError
 from ace_ros.files.names import check_name, frame_name, is_frame
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import make_folder, write_atomically
 from ace_ros.maps.scene_map import SUFFIX, SceneMap, read_map_header
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def add_maps(
     """
     if name and len(paths) > 1:
         raise ConfigError(f"{len(paths)} maps cannot all be named {name!r}; add them one by one")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _alone(folder):
         old = read_index(folder) if is_atlas(folder) else None
         entries = {p.name: (p, old.descriptors(i)) for i, p in enumerate(old)} if old else {}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import torch
 
@@ -38,10 +39,24 @@ def buffer_room(wanted: int, bytes_each: int, device: torch.device) -> tuple[tor
     return max(rooms, key=lambda room: room[1])  # the first, if they are equal
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Let `peak_memory_mb` count from now on, where the system can: on GPUs and on Linux."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
 def peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory that this process has had at once, on the device, in 10^6 bytes."""
+    """Return the most memory that this process has had at once, on the device, in 10^6 bytes.
+
+    Counted from its start, or from `reset_peak_memory`.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    with suppress(OSError, KeyError, ValueError), open("/proc/self/status") as file:
+        return int(dict(line.split(":", 1) for line in file)["VmHWM"].split()[0]) * 1024 / 1e6
     try:
         import resource
     except ImportError:  # not on Windows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,13 +89,19 @@ def focal_doubt(camera: Camera) -> str:
     )
 
 
-def drive_doubts(frames: Sequence[Posed]) -> list[str]:
-    """Return what is doubtful in frames in the order of the drive: sentences, none where all is well."""
-    if not frames:
+def drive_doubts(
+    positions: np.ndarray, stamps: Sequence[int | None], cameras: Iterable[Camera]
+) -> list[str]:
+    """Return what is doubtful in a drive: sentences, none where all is well.
+
+    Args:
+        positions: Where the camera was (N, 3), in metres of the map's frame, in the order of the drive.
+        stamps: In nanoseconds, None where there is none.
+        cameras: Those that were used.
+    """
+    if not len(positions):
         return []
-    doubts = {focal_doubt(camera) for camera in {id(f.camera): f.camera for f in frames}.values()}
-    positions = np.stack([np.asarray(frame.T_map_camera)[:3, 3] for frame in frames])
-    stamps = [frame.stamp_ns for frame in frames]
+    doubts = {focal_doubt(camera) for camera in cameras}
     first = sorted(filter(None, doubts))[:1]
     return [*first, *filter(None, (_far(positions), _steps(positions, stamps)))]
 
@@ -151,7 +157,9 @@ def _steps(positions: np.ndarray, stamps: Sequence[int | None]) -> str:
 
 def warn_of_drive(place: Path, frames: Sequence[Posed]) -> None:
     """Log what is doubtful in frames of a place."""
-    for doubt in drive_doubts(frames):
+    positions = np.array([np.asarray(frame.T_map_camera)[:3, 3] for frame in frames]).reshape(-1, 3)
+    cameras = {id(frame.camera): frame.camera for frame in frames}.values()
+    for doubt in drive_doubts(positions, [frame.stamp_ns for frame in frames], cameras):
         log.warning("%s: %s", place, doubt)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,7 @@ from ace_ros.data.frames_file import FRAMES_FILE, format_note, read_frame_notes
 from ace_ros.data.scene import DEPTH_FOLDER, MAX_RIGID_DEFECT, load_scene
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.limits import MAX_POSITION_M
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import make_folder, remove_leftovers, write_atomically
 from ace_ros.geometry import se3
 from ace_ros.geometry.camera import Camera
 
@@ -50,11 +51,12 @@ class SceneRecorder:
         self._notes = self.folder / FRAMES_FILE
         self._refuse_foreign_scene()
         # The notes file comes first: it marks the folder as a recording.
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._notes.touch()
         for part in (self._rgb, self._poses, self._calibration):
-            part.mkdir(exist_ok=True)
+            make_folder(part)
         names = self._remove_unfinished()
+        self._notes_size = self._notes.stat().st_size
         self.frames = len(names)
         self.distance_m = 0.0
         self._next = int(names[-1]) + 1 if names else 0
@@ -92,23 +94,39 @@ class SceneRecorder:
         if depth_mm is not None:
             depth_data = encode_depth(depth_mm)
             check_aspect((depth_mm.shape[1], depth_mm.shape[0]), camera.size)
-        notes_size = self._notes.stat().st_size
         try:
-            _write(path, data.tobytes())
+            write_atomically(path, data.tobytes())
             if depth_data:
-                _write(depth, depth_data)
-            _write(calibration, _format_matrix(camera.matrix.cpu().numpy()))
-            _append(self._notes, format_note(path.name, camera, stamp_ns, frame_id))
-            _write(pose, _format_matrix(T))
+                write_atomically(depth, depth_data)
+            write_atomically(calibration, _format_matrix(camera.matrix.cpu().numpy()))
+            notes_size = self._append_note(format_note(path.name, camera, stamp_ns, frame_id))
+            write_atomically(pose, _format_matrix(T))
         except BaseException:
+            # The pose first: without it there is no frame. A disk that fails may not even let go of files.
             for written in (pose, path, depth, calibration):
-                written.unlink(missing_ok=True)
-            os.truncate(self._notes, notes_size)
+                with suppress(OSError):
+                    written.unlink(missing_ok=True)
+            with suppress(OSError):
+                os.truncate(self._notes, self._notes_size)
             raise
+        self._notes_size = notes_size
         self._next += 1
         self.frames += 1
         self._advance(T[:3, 3])
         return path
+
+    def _append_note(self, line: bytes) -> int:
+        """Write a line behind those of whole frames; return the size of the file with it."""
+        try:
+            with self._notes.open("r+b") as file:
+                file.seek(self._notes_size)
+                file.truncate()  # a line that could not be taken back
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+                return file.tell()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._notes)) from error
 
     def _advance(self, position: np.ndarray) -> None:
         if self._position is not None:
@@ -128,6 +146,7 @@ class SceneRecorder:
 
     def _remove_unfinished(self) -> list[str]:
         """Delete what a killed recorder left behind; return the names of the whole frames."""
+        remove_leftovers(self.folder)
         names = sorted(path.stem for path in self._poses.glob("[!.]*.txt"))
         for name in names:
             if not name.isdecimal():
@@ -163,20 +182,3 @@ def _check_frame(image: np.ndarray, T: np.ndarray, camera: Camera) -> None:
 
 def _format_matrix(matrix: np.ndarray) -> bytes:
     return "".join(" ".join(f"{v:.12g}" for v in row) + "\n" for row in matrix).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _append(path: Path, data: bytes) -> None:
-    try:
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -12,6 +12,7 @@ every step draws its pairs from its own seed.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import math
 import time
@@ -29,6 +30,7 @@ from ace_ros.compute.precision import autocast
 from ace_ros.encoder_training.contrastive_loss import ContrastiveResult, Matches, contrastive_loss
 from ace_ros.encoder_training.photos import load_photos
 from ace_ros.encoder_training.planar_pairs import random_pair
+from ace_ros.files.whole import make_folder, remove_leftovers, write_atomically
 from ace_ros.files.writable import require_writable
 from ace_ros.network.encoder import STRIDE, Encoder, EncoderShape, cell_centres
 from ace_ros.network.encoder_file import save_encoder
@@ -198,9 +200,9 @@ def _save(
         "config": asdict(config),
         "step": step,
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getbuffer())
 
 
 def _resume(
@@ -232,7 +234,8 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
         cv2.setNumThreads(options.threads)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output.parent)
+    remove_leftovers(options.output.parent)
     config = RECIPES[options.size]
     config = replace(config, steps=options.steps) if options.steps else config
     print(train_encoder(options.photos, options.output, config, torch.device(options.device)))

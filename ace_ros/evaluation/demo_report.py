@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ace_ros.evaluation.evaluate import latency_figures
+from ace_ros.files.whole import write_atomically
 from ace_ros.geometry.metrics import median_of_localized, pose_error, recall
 
 MIN_LOCALIZED = 0.9
@@ -159,7 +160,7 @@ def write_pictures(folder: Path, run: DemoRun) -> list[Path]:
 def write_report(folder: Path, report: dict[str, Any]) -> Path:
     """Write a report as strict JSON; return its path."""
     path = folder / REPORT
-    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ace_ros.data.scene import Scene, read_grey
+from ace_ros.files.whole import new_folder, write_atomically
 from ace_ros.geometry.metrics import median_of_localized, pose_error, recall
 from ace_ros.localization.relocalizer import Relocalizer
 
@@ -82,10 +83,18 @@ def evaluate(
 
 
 def write_report(folder: Path, evaluation: Evaluation, scene: Scene, relocalizer: Relocalizer) -> list[Path]:
-    """Write pictures and a table of all frames into a folder; return the files' paths."""
+    """Write pictures and a table of all frames into a folder, all or none; return the files' paths.
+
+    Raises OSError when the folder cannot be written.
+    """
+    with new_folder(folder) as made:
+        written = _write_report(made, evaluation, scene, relocalizer)
+    return [folder / path.name for path in written]
+
+
+def _write_report(folder: Path, evaluation: Evaluation, scene: Scene, relocalizer: Relocalizer) -> list[Path]:
     from ace_ros.evaluation import plots
 
-    folder.mkdir(parents=True, exist_ok=True)
     table = folder / "frames.csv"
     lines = ["image,translation_m,rotation_deg,inliers,latency_ms"]
     rows = zip(
@@ -98,7 +107,7 @@ def write_report(folder: Path, evaluation: Evaluation, scene: Scene, relocalizer
     )
     for frame, metres, radians, count, ms in rows:
         lines.append(f"{frame.image_path.name},{metres:.5f},{math.degrees(radians):.4f},{count},{ms:.1f}")
-    table.write_text("\n".join(lines) + "\n")
+    write_atomically(table, "\n".join([*lines, ""]).encode())
     true = torch.stack([f.T_map_camera for f in scene.frames])
     points, grey = relocalizer.scene_map.cloud()
     drive = relocalizer.scene_map.drive

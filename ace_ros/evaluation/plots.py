@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ace_ros.evaluation.plot_geometry import core, in_core, plane_of, upright_basis
+from ace_ros.files.whole import new_file
 from ace_ros.geometry.metrics import RECALL_LIMITS
 
 TRUE, ESTIMATED, DRIVE, MISSED = "#1b4965", "#f28f3b", "#8d99ae", "#c1121f"
@@ -277,6 +278,6 @@ def _limit(ax: Axes, points: np.ndarray) -> None:
 
 
 def _write(figure: Figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_figure(path, dpi=130, facecolor="white")
+    with new_file(path) as file:
+        FigureCanvasAgg(figure).print_figure(file, dpi=130, facecolor="white", format=path.suffix[1:])
     return path

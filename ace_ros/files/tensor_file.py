@@ -8,7 +8,6 @@ atomic, so a reader never meets half a file.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import Tensor
 from ace_ros.errors import MapError
 from ace_ros.files.limits import MAX_TENSOR_FILE_BYTES, MAX_TENSOR_HEADER_BYTES
 from ace_ros.files.outside import open_plain, refuse_holes, refusing
+from ace_ros.files.whole import remove_leftovers, write_atomically
 
 # What our files hold; others, such as bfloat16, NumPy does not know.
 TYPES = (torch.float16, torch.float32, torch.float64, torch.int8, torch.uint8, torch.int64)
@@ -30,28 +30,13 @@ def write_tensor_file(
 ) -> None:
     """Write tensors and header strings to `path` in one step: complete, or not at all.
 
-    Raises OSError when the disk is full or the folder cannot be written; an older file of that
-    name is then still whole.
+    What dead writers left in its folder is removed. Raises OSError when the disk is full or the folder
+    cannot be written; an older file of that name is then still whole.
     """
+    remove_leftovers(path.parent)
     metadata = {"format": kind, "format_version": str(version), **header}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
     write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes to `path` so that a kill at any moment leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files private; maps are shared
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_tensor_file(

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ace_ros.compute.memory import peak_memory_mb
+from ace_ros.compute.memory import peak_memory_mb, reset_peak_memory
 from ace_ros.compute.precision import choose_device
 from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
@@ -94,6 +94,7 @@ def map_scene(
     """
     require_mappable(scene, config)
     setup, config = setup or MappingSetup(), replace(config, steps=step_limit(len(scene.frames), config))
+    reset_peak_memory(setup.device)  # of this chunk, not of those before
     encoder = setup.encoder or load_encoder(config.encoder)
     held = held_out(len(scene.frames), config.hold_out)
     stages = stages_of(wants_refinement(config), validates=bool(held.any()))
@@ -139,6 +140,8 @@ def prepare_scene(
         features = prepare_features(images, config, reporter.images(stages.prepare))
         if kept and reporter.elapsed_s > config.keep_prepared_s:
             save_prepared(kept.path, features, key)
+    if kept:
+        kept.hold()
     if not len(features):
         folder = images.frames[0].image_path.parent
         raise TrainingError(f"{folder}: no pixel of any image can be used; check the calibration")

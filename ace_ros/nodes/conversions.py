@@ -8,7 +8,7 @@ Messages are read and filled by their attributes only, so nothing here imports R
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -75,18 +75,21 @@ def fill_pose(pose: Any, T: Tensor) -> Any:
     return pose
 
 
-def fill_path(path: Any, pose_stamped: type, poses: Sequence[tuple[int, Tensor]]) -> Any:
-    """Write poses, each with its stamp in nanoseconds, into a nav_msgs/Path whose frame is set; return it.
+def fill_path(path: Any, pose_stamped: type, poses: Iterable[tuple[int, Sequence[float]]]) -> Any:
+    """Write poses into a nav_msgs/Path whose frame is set; return it.
 
-    `pose_stamped` is the class PoseStamped.
+    Each is a stamp in nanoseconds and x, y, z with the quaternion x, y, z, w; `pose_stamped` is the class
+    PoseStamped.
     """
-    fill_stamp(path.header.stamp, poses[-1][0])
-    for stamp, T in poses:
+    for stamp, (x, y, z, *quaternion) in poses:
         pose = pose_stamped()
         pose.header.frame_id = path.header.frame_id
         fill_stamp(pose.header.stamp, stamp)
-        fill_pose(pose.pose, T)
+        t, q = pose.pose.position, pose.pose.orientation
+        t.x, t.y, t.z = x, y, z
+        q.x, q.y, q.z, q.w = quaternion
         path.poses.append(pose)
+    path.header.stamp = path.poses[-1].header.stamp
     return path
 
 

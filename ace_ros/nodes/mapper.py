@@ -158,7 +158,7 @@ class Mapper(Node):
                 f"the recording has not ended within {STOP_TIMEOUT_S:.0f} s, {recording.unwritten + 1} "
                 f"images are still to be written; until now {recording.summary}"
             )
-        self._show_keyframes()
+        self._show_keyframes(all_of_them=True)
         return ended, self._message
 
     def _on_train(self, request: Any, response: Any) -> Any:
@@ -226,6 +226,7 @@ class Mapper(Node):
         assert self._recording is not None  # it calls this
         self._failure = self._recording.failure
         self._publish_status()  # before logging: the log may be on the same full disk
+        self._show_keyframes(all_of_them=True)
         self.get_logger().error(self._failure)
 
     def _on_trainer(self, trainer: TrainerProcess) -> None:
@@ -249,9 +250,9 @@ class Mapper(Node):
             self._publish_status()
         self._views.show_cloud(self._trainer.cloud if self._trainer else {}, self.config.map_frame)
 
-    def _show_keyframes(self) -> None:
+    def _show_keyframes(self, all_of_them: bool = False) -> None:
         assert self._recording is not None  # there is none to show before the first
-        self._views.show_keyframes(list(self._recording.keyframes), self.config.odom_frame)
+        self._views.show_keyframes(self._recording.keyframes, self.config.odom_frame, all_of_them)
 
     def _state(self) -> int:
         if self._is_training():

@@ -17,7 +17,6 @@ from torch import Tensor
 from ace_ros.data.depth_image import check_aspect
 from ace_ros.data.plausibility import drive_doubts
 from ace_ros.data.recorder import SceneRecorder
-from ace_ros.data.scene import Frame
 from ace_ros.data.sixteen_bits import GrowingRange
 from ace_ros.errors import AceError, CameraError
 from ace_ros.files.names import frame_name
@@ -27,7 +26,7 @@ from ace_ros.nodes.camera_source import CameraSource, check_size, see_alike
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.depth_source import DepthQuery, DepthSource, NoDepth
 from ace_ros.nodes.images import image_array
-from ace_ros.nodes.keyframes import BlurFilter, is_far
+from ace_ros.nodes.keyframes import BlurFilter, Trail, is_far
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
 
@@ -82,7 +81,7 @@ class Recording:
         self.last_drop = ""
         self.failure = ""
         self.no_depth = ""
-        self.keyframes: list[tuple[int, Tensor]] = []
+        self.keyframes = Trail()
         self.odometry_jump = ""
         self._config = config
         self._cameras = cameras
@@ -91,6 +90,7 @@ class Recording:
         self._on_failure, self._on_error = on_failure, on_error
         self._depth = depth
         self._recorder = SceneRecorder(folder)
+        self._last_pose: Tensor | None = None
         self._blur = BlurFilter()
         self._range = GrowingRange()
         self._first: Camera | None = None
@@ -168,7 +168,7 @@ class Recording:
         """Return what is doubtful in the keyframes, such as a drive in millimetres."""
         if self._first is None:
             return []
-        return drive_doubts([Frame(self.folder, T, self._first, stamp) for stamp, T in self.keyframes])
+        return drive_doubts(self.keyframes.positions, self.keyframes.stamps, [self._first])
 
     def _run(self) -> None:
         while self._waiting or not self._stopping:
@@ -199,8 +199,8 @@ class Recording:
         deadline = received + config.pose_timeout_s
         T_map_camera = self._pose(frame, stamp, deadline)
         self._newest_stamp = stamp  # odometry agrees with it: one from another year makes none after it old
-        if self.keyframes and not is_far(
-            self.keyframes[-1][1], T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
+        if self._last_pose is not None and not is_far(
+            self._last_pose, T_map_camera, config.keyframe_distance_m, config.keyframe_angle_deg
         ):
             self._count("skipped_near")
             return
@@ -218,7 +218,8 @@ class Recording:
         except AceError as error:
             raise Dropped("dropped_image", str(error)) from error
         self._first = self._first or camera
-        self.keyframes.append((stamp, T_map_camera))
+        self._last_pose = T_map_camera
+        self.keyframes.append(stamp, T_map_camera)
 
     def _check_stamp(self, message: Any) -> int:
         stamp = stamp_ns(message.header.stamp)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from ace_ros.files.names import check_name
+from ace_ros.files.whole import make_folder, sync_folder
 from ace_ros.maps.scene_map import SUFFIX
 
 
@@ -25,13 +26,22 @@ class Storage:
         return self.folder / "scenes" / check_name(name, "scene name")
 
     def new_scene(self, name: str) -> Path:
-        """Return a folder that does not exist yet, named by the time where `name` is empty."""
+        """Make a folder for a recording, named by the time where `name` is empty (ConfigError, OSError).
+
+        It is made here and not only looked for: another mapper may begin in the same moment.
+        """
         base = self.scene(name or time.strftime("%Y-%m-%d_%H-%M-%S"))
+        make_folder(base.parent)
         folder, number = base, 1
-        while folder.exists():
-            number += 1
-            folder = base.with_name(f"{base.name}-{number}")
-        return folder
+        while True:
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+                folder = base.with_name(f"{base.name}-{number}")
+            else:
+                sync_folder(base.parent)
+                return folder
 
     def newest_scene(self) -> Path | None:
         """Return the recording with the newest frame, None where there is none."""

@@ -53,7 +53,12 @@ def write_split(
         image, depth = room.render(T_map_camera, camera)
         name = f"frame-{number:06d}"
         if with_depth:
-            cv2.imwrite(str(base / DEPTH_FOLDER / f"{name}.png"), millimetres(depth, 1000.0))
-        cv2.imwrite(str(base / "rgb" / f"{name}.png"), photograph(image, rng, noise=2.0))
+            _write_image(base / DEPTH_FOLDER / f"{name}.png", millimetres(depth, 1000.0))
+        _write_image(base / "rgb" / f"{name}.png", photograph(image, rng, noise=2.0))
         np.savetxt(base / "poses" / f"{name}.txt", T_map_camera, fmt="%.12g")
         np.savetxt(base / "calibration" / f"{name}.txt", camera.matrix.numpy(), fmt="%.12g")
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    # Not cv2.imwrite, which says nothing of a full disk.
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())

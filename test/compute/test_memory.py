@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
 from ace_ros.compute import memory
-from ace_ros.compute.memory import buffer_room, is_out_of_memory
+from ace_ros.compute.memory import buffer_room, is_out_of_memory, peak_memory_mb, reset_peak_memory
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
 MB = 10**6
@@ -55,3 +58,13 @@ def test_training_on_the_cpu_keeps_them_there(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_what_says_that_memory_ran_out_is_known(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems cannot count anew")
+def test_the_peak_of_one_chunk_is_not_that_of_the_one_before() -> None:
+    reset_peak_memory(CPU)
+    before = peak_memory_mb(CPU)
+    np.ones(200 * MB, np.uint8)
+    assert peak_memory_mb(CPU) > before + 150
+    reset_peak_memory(CPU)
+    assert peak_memory_mb(CPU) < before + 100

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ace_ros.data.depth_image import depth_of_message
-from ace_ros.data.plausibility import depth_doubt, drive_doubts, focal_doubt
+from ace_ros.data.plausibility import depth_doubt, focal_doubt, warn_of_drive
 from ace_ros.data.scene import Frame
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
@@ -48,8 +48,9 @@ def drive(
         [],
     ],
 )
-def test_a_usual_drive_is_not_doubted(frames: list[Frame]) -> None:
-    assert drive_doubts(frames) == []
+def test_a_usual_drive_is_not_doubted(frames: list[Frame], caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_drive(Path("drive"), frames)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,12 @@ def test_a_usual_drive_is_not_doubted(frames: list[Frame]) -> None:
         (drive(0.2, focal=1e6), "angle of view of 0.0367 degrees"),
     ],
 )
-def test_another_unit_or_grid_is_said_in_one_sentence(frames: list[Frame], words: str) -> None:
-    (doubt,) = drive_doubts(frames)
-    assert words in doubt and "\n" not in doubt
+def test_another_unit_or_grid_is_said_in_one_sentence(
+    frames: list[Frame], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_drive(Path("drive"), frames)
+    (doubt,) = caplog.messages
+    assert doubt.startswith("drive: ") and words in doubt and "\n" not in doubt
 
 
 def test_angles_of_view_of_real_lenses_are_not_doubted() -> None:

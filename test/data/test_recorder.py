@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -225,3 +226,26 @@ def test_a_killed_recorder_leaves_a_scene_that_loads_and_goes_on(tmp_path: Path)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 10  # the recorders got on between their deaths
     assert len(load_scene(tmp_path).frames) == SceneRecorder(tmp_path).frames == int(run.stdout)
+
+
+def test_a_frame_that_cannot_even_be_taken_back_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = SceneRecorder(tmp_path)
+    record(recorder, 0, 1)
+
+    def fails(*arguments: object, **more: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "truncate", fails)
+        broken.setattr(Path, "unlink", fails)
+        real = os.fsync
+        # The pose is written after the fifth sync: image and its folder, calibration and its folder, notes.
+        left = iter(range(5))
+        broken.setattr(os, "fsync", lambda handle: real(handle) if next(left, None) is not None else fails())
+        with pytest.raises(OSError, match=r"Input/output error: '.*poses/000001\.txt'"):
+            record(recorder, 1, 1)
+    record(recorder, 1, 1)
+    assert len(load_scene(tmp_path).frames) == 2
+    assert len((tmp_path / "train" / "frames.jsonl").read_text().splitlines()) == 2

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ace_ros.errors import MapError
-from ace_ros.files.tensor_file import read_header, write_atomically
+from ace_ros.files.tensor_file import read_header
+from ace_ros.files.whole import write_atomically
 from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO, Landmarks
 from ace_ros.maps.global_descriptor import SIZE as DESCRIPTOR_SIZE
 from ace_ros.maps.scene_map import DESCRIPTORS, FORMAT, FORMAT_VERSION, Chunk, SceneMap, read_map_header
@@ -225,7 +226,7 @@ def test_a_full_disk_leaves_the_older_map_whole(scene_map: SceneMap, path: Path)
     code = f"""
 import resource, signal
 from pathlib import Path
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -34,7 +34,7 @@ from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.data.sixteen_bits import GrowingRange, Range, range_of, to_8_bit
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.names import frame_name
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import write_atomically
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.metrics import pose_error
 

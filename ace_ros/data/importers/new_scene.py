@@ -18,7 +18,7 @@ from ace_ros.data.image_file import IMAGE_SUFFIXES
 from ace_ros.data.scene import DEPTH_FOLDER
 from ace_ros.errors import SceneError
 from ace_ros.files.names import is_file_name
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import new_folder, write_atomically
 from ace_ros.files.writable import require_writable_folder
 from ace_ros.geometry.camera import Camera
 
@@ -40,14 +40,9 @@ def new_scene(folder: Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     require_new_scene(folder)
-    partial = folder.with_name(f".{folder.name}.importing")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with new_folder(folder) as partial:
         yield partial
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        require_new_scene(folder)
 
 
 def is_test_frame(index: int, share: float, run: int = TEST_RUN) -> bool:

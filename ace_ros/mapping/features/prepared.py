@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from ace_ros.compute.memory import buffer_room
 from ace_ros.config import TrainingConfig
 from ace_ros.data.scene import Frame
+from ace_ros.files.whole import hold, new_file_by_name
 from ace_ros.mapping.features.buffer import FeatureBuffer, bytes_per_feature
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,20 @@ PREPARING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+ANY_PREPARED = ".*.prepared.safetensors"
+
+
+@dataclass
 class PreparedFile:
     """Where the prepared features of a training are kept, and whether to go on from those that are there."""
 
     path: Path
     resume: bool = False
+    _held: BinaryIO | None = field(default=None, repr=False, compare=False)
+
+    def hold(self) -> None:
+        """Say that a living training uses the file: those of dead ones are removed."""
+        self._held = hold(self.path)
 
 
 def prepared_path(map_path: Path) -> Path:
@@ -60,15 +69,12 @@ def fingerprint(frames: tuple[Frame, ...], encoder_hash: str, config: TrainingCo
 
 def save_prepared(path: Path, buffer: FeatureBuffer, key: str) -> None:
     """Write a buffer in one step. A disk that cannot take it is worth a warning, not the training."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    tensors = {k: v.cpu().contiguous() for k, v in vars(buffer).items()}
     try:
-        save_file({k: v.cpu().contiguous() for k, v in vars(buffer).items()}, temporary, {"fingerprint": key})
-        os.replace(temporary, path)
+        with new_file_by_name(path) as made:
+            save_file(tensors, made, {"fingerprint": key})
     except (OSError, SafetensorError) as error:
         logger.warning("%s: prepared features are not kept: %s", path, error)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_prepared(path: Path, key: str, device: torch.device) -> FeatureBuffer | None:

@@ -8,7 +8,6 @@ folder beside the output, so that a worker that dies takes nothing with it but i
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,9 +22,10 @@ from ace_ros.config import TrainingConfig
 from ace_ros.data.depth_image import require_depth
 from ace_ros.data.scene import Scene
 from ace_ros.errors import AceError
+from ace_ros.files.whole import remove_leftovers, scratch_folder
 from ace_ros.files.writable import require_writable
 from ace_ros.mapping.encoded_images import EncodedImages
-from ace_ros.mapping.features.prepared import PreparedFile, prepared_path
+from ace_ros.mapping.features.prepared import ANY_PREPARED, PreparedFile, prepared_path
 from ace_ros.mapping.jobs.board import ProgressBoard
 from ace_ros.mapping.jobs.job import ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.jobs.join import join_maps
@@ -88,13 +88,17 @@ def map_place(
     require_writable(request.output)
     if config.use_depth:  # of some chunk; others may do without
         require_depth(scene)
+    kept = PreparedFile(prepared_path(request.output), request.resume)
+    if request.resume:
+        kept.hold()
+    remove_leftovers(request.output.parent)
+    remove_leftovers(request.output.parent, ANY_PREPARED, kept.path if request.resume else None)
     poses = torch.stack([frame.T_map_camera for frame in scene.frames])
     parts = split_frames(poses, request.chunks, config.ray_depth_m)
     if len(parts) > 1 or workers.ray_address:
         scene_map = _map_in_chunks(scene, config, request, workers, listener, parts)
         scene_map.save(request.output)
         return scene_map
-    kept = PreparedFile(prepared_path(request.output), request.resume)
     setup = MappingSetup(present_device(workers.device), request.map_frame, prepared=kept)
     scene_map, _ = map_scene(scene, config, setup, listener)
     scene_map.save(request.output)
@@ -120,9 +124,8 @@ def _map_in_chunks(
     settings = replace(config, refine_poses=False, refine_focal=False)
     output = request.output
     whole = ChunkJob(-1, scene.folder.resolve(), (), settings, request.map_frame, output, refined)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}.") as folder:
-        jobs = [_part_of(whole, number, frames, Path(folder)) for number, frames in enumerate(parts)]
+    with scratch_folder(output) as folder:
+        jobs = [_part_of(whole, number, frames, folder) for number, frames in enumerate(parts)]
         board = ProgressBoard(len(jobs), listener.on_progress, REFINE.end if refined else 0.0)
         failures = train_chunks(jobs, workers, board.update)
         maps = {job.number: SceneMap.load(job.output) for job in jobs if job.number not in failures}

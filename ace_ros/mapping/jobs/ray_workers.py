@@ -26,7 +26,7 @@ import torch
 
 from ace_ros.compute.process import keep_memory, limit_threads, usable_cores
 from ace_ros.errors import AceError, ConfigError
-from ace_ros.files.tensor_file import write_atomically
+from ace_ros.files.whole import scratch_folder, write_atomically
 from ace_ros.mapping.jobs.job import ChunkJob, OnProgress, train_chunk
 from ace_ros.mapping.progress import Progress
 
@@ -199,8 +199,8 @@ def _train(job: ChunkJob, share: TaskShare, board: Any) -> tuple[bytes, str]:
             board.put.remote(job.number, progress, where)
         count += 1
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / job.output.name
+    with scratch_folder(Path(tempfile.gettempdir()) / "ace_ros_chunk") as folder:
+        path = folder / job.output.name
         try:
             train_chunk(replace(job, output=path), share.device, on_progress)
         except (AceError, OSError) as error:

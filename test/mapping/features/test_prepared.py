@@ -15,6 +15,7 @@ import torch
 
 from ace_ros.config import TrainingConfig, override
 from ace_ros.data.scene import load_scene
+from ace_ros.files.whole import hold
 from ace_ros.mapping.encoded_images import EncodedImages
 from ace_ros.mapping.features.buffer import FeatureBuffer
 from ace_ros.mapping.features.prepared import (
@@ -97,7 +98,7 @@ def test_what_cannot_be_written_does_not_end_the_training(
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_killed_training_goes_on_from_its_features_and_leaves_only_the_map(
+def test_a_killed_training_goes_on_from_its_features_and_leaves_nothing_over(
     simulated_scene: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "room.safetensors"
@@ -115,9 +116,13 @@ def test_a_killed_training_goes_on_from_its_features_and_leaves_only_the_map(
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert [p.name for p in tmp_path.iterdir()] == [prepared_path(output).name]
+    others = [prepared_path(tmp_path / f"{name}.safetensors") for name in ("dead", "living")]
+    for other in others:  # of maps that are trained into the same folder
+        other.touch()
+    living = hold(others[1])
     second = subprocess.run([*command, "--time-budget", "2"], capture_output=True, text=True, check=True)
     told = [json.loads(line) for line in second.stdout.splitlines() if '"phase"' in line]
     assert any(p["phase"] == "train" for p in told)
     # Landmarks are measured again; no view is encoded again.
     assert max(p["progress"] for p in told if p["phase"] == "prepare") <= TRIANGULATE.end
-    assert [p.name for p in tmp_path.iterdir()] == [output.name]
+    assert living and {p.name for p in tmp_path.iterdir()} == {output.name, others[1].name}
