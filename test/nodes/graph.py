@@ -20,10 +20,9 @@ import torch
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import ListParameters
-from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
@@ -89,6 +88,7 @@ class Graph:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
+        self._publishers: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -107,6 +107,12 @@ class Graph:
         self.node.create_subscription(kind, topic, messages.append, qos)
         return messages
 
+    def publisher(self, kind: type, topic: str, qos: Any = 10) -> Any:
+        """Return the publisher of a topic; there is one."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self.node.create_publisher(kind, topic, qos)
+        return self._publishers[topic]
+
     def begin_call(self, kind: Any, name: str, **fields: Any) -> Any:
         """Send a request; return the future."""
         if name not in self._clients:
@@ -121,10 +127,6 @@ class Graph:
         future = self.begin_call(kind, name, **fields)
         wait_for(f"an answer of {name}", future.done, timeout)
         return future.result()
-
-    def settle(self, node: str) -> None:
-        """Wait until a node, such as /ace/mapper, has taken what was published: topics go before services."""
-        self.call(ListParameters, f"{node}/list_parameters")
 
 
 def texture(seed: int, size: tuple[int, int] = (320, 240)) -> np.ndarray:
@@ -151,27 +153,26 @@ class Robot:
     """
 
     def __init__(self, graph: Graph, camera: Camera | None = None) -> None:
-        self._graph, node = graph, graph.node
+        self._graph = graph
         self.camera = camera or test_camera()
         self.stamp = time.time_ns()
-        self.image = node.create_publisher(Image, "/ace/image", 10)
-        self.compressed = node.create_publisher(CompressedImage, "/ace/image/compressed", 10)
-        self.info = node.create_publisher(CameraInfo, "/ace/camera_info", 10)
-        self.odometry = node.create_publisher(Odometry, "/ace/odom", 10)
-        self.tf = node.create_publisher(TFMessage, "/tf", 100)
-        self._static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
-        self._mount = TFMessage(transforms=[self._transform("base_link", "camera", T_BASE_CAMERA)])
-        self._static.publish(self._mount)
+        self._introduced_to = ""
+        self.image = graph.publisher(Image, "/ace/image")
+        self.compressed = graph.publisher(CompressedImage, "/ace/image/compressed")
+        self.info = graph.publisher(CameraInfo, "/ace/camera_info")
+        self.odometry = graph.publisher(Odometry, "/ace/odom")
+        self.depth = graph.publisher(Image, "/ace/depth")
+        self.points = graph.publisher(PointCloud2, "/ace/lidar/points")
+        self.tf = graph.publisher(TFMessage, "/tf", 100)
+        self._static = graph.publisher(TFMessage, "/tf_static", LATCHED)
+        mount = self._transform("base_link", "camera", T_BASE_CAMERA)
+        self._static.publish(TFMessage(transforms=[mount]))
 
     def tick(self, seconds: float = 0.1) -> None:
         self.stamp += int(seconds * 1e9)
 
     def send(self, publisher: Any, message: Any, reliably: bool = False) -> None:
-        """Publish once every subscriber in the graph is connected.
-
-        With `reliably` one has to be reliable, and all of those have it at the end: a robot that is faster
-        than its nodes fills the memory that they share, and then messages are lost.
-        """
+        """Publish once every subscriber in the graph is connected, one `reliably` where that matters."""
 
         def connected() -> bool:
             known = self._graph.node.get_subscriptions_info_by_topic(publisher.topic_name)
@@ -187,8 +188,6 @@ class Robot:
             count = publisher.get_subscription_count()
             raise AssertionError(f"{error}: {count} of {[one.node_name for one in known]}") from None
         publisher.publish(message)
-        if reliably:
-            assert publisher.wait_for_all_acked(Duration(seconds=START_TIMEOUT_S))
 
     def _transform(self, parent: str, child: str, T: torch.Tensor) -> Any:
         transform = TransformStamped(child_frame_id=child)
@@ -218,12 +217,22 @@ class Robot:
     def introduce(self, node: str, **changes: Any) -> None:
         """Publish camera_info, and wait until a node has taken it: an image would not wait for it.
 
-        It is best effort, and lost until the node knows the robot, too. Publishers become known in the order
-        in which they were made, and the last one is heard reliably.
+        It is best effort, and lost until the node knows the robot, too. That it does when it answers: what
+        the test publishes and asks becomes known in the order in which it was made.
         """
-        self.send(self._static, self._mount, reliably=True)
+        self._introduced_to = node
+        self.settle()
         self.publish_info(**changes)
-        self._graph.settle(node)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the node that the robot was introduced to has taken what was published.
+
+        It does so before it answers a call. A robot that is faster than its node fills the memory that they
+        share, and then messages are lost, or come seconds later.
+        """
+        if self._introduced_to:
+            self._graph.call(ListParameters, f"{self._introduced_to}/list_parameters")
 
     def publish_image(self, pixels: np.ndarray, compressed: bool = False, **changes: Any) -> None:
         header = Header(frame_id="camera")
@@ -239,3 +248,4 @@ class Robot:
         self.publish_tf(T_odom_camera @ inverse(T_BASE_CAMERA))
         self.publish_info()
         self.publish_image(pixels, **changes)
+        self.settle()

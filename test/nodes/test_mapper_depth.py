@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("rclpy")
 
 from graph import T_BASE_CAMERA, Graph, Robot, base_at, texture, wait_for
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
@@ -37,11 +37,6 @@ T_BASE_LIDAR = from_rotation_translation(
 class DepthRobot(Robot):
     """A robot whose depth camera and LiDAR have stamps of their own."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.depth = graph.node.create_publisher(Image, "/ace/depth", 10)
-        self.points = graph.node.create_publisher(PointCloud2, "/ace/lidar/points", 10)
-        super().__init__(graph)  # which makes the last publisher
-
     def mount_lidar(self) -> None:
         self._static.publish(TFMessage(transforms=[self._transform("base_link", "lidar", T_BASE_LIDAR)]))
 
@@ -52,13 +47,13 @@ class DepthRobot(Robot):
         fill_stamp(message.header.stamp, self.stamp + int(after_s * 1e9))
         message.header.frame_id = frame
         self.send(self.depth, message)
-        self._graph.settle("/ace/mapper")
+        self.settle()
 
     def publish_points(self, points: np.ndarray, after_s: float = 0.0) -> None:
         header = Header(frame_id="lidar")
         fill_stamp(header.stamp, self.stamp + int(after_s * 1e9))
         self.send(self.points, cloud_message(header, points, np.zeros(len(points), np.uint8)))
-        self._graph.settle("/ace/mapper")
+        self.settle()
 
 
 class Recorder:
@@ -93,14 +88,10 @@ def depth_of(i: int) -> np.ndarray:
     return (1000 * (i + 1) + np.arange(120 * 160, dtype=np.uint16) % 500).reshape(120, 160).astype(np.uint16)
 
 
-@pytest.fixture(scope="module")
-def robot(graph: Graph) -> DepthRobot:
-    return DepthRobot(graph)
-
-
 def test_keyframes_have_the_depth_image_nearest_in_time(
-    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
+    graph: Graph, start_node: Any, tmp_path: Path
 ) -> None:
+    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, depth_topic="depth")
 
     def look(i: int) -> None:
@@ -130,10 +121,9 @@ def test_keyframes_have_the_depth_image_nearest_in_time(
     assert "2 without depth: depth on /ace/depth is in frame 'depth_camera', the image in 'camera'" in answer
 
 
-def test_keyframes_have_the_points_of_a_lidar(
-    graph: Graph, start_node: Any, robot: DepthRobot, tmp_path: Path
-) -> None:
+def test_keyframes_have_the_points_of_a_lidar(graph: Graph, start_node: Any, tmp_path: Path) -> None:
     """A wall at x = 4 m in odom, measured by a moving LiDAR at another time than the image's."""
+    robot = DepthRobot(graph)
     recorder = Recorder(graph, start_node, tmp_path, robot, points_topic="lidar/points")
     robot.mount_lidar()
     y, z = np.meshgrid(np.linspace(-1.5, 1.5, 40), np.linspace(-0.5, 1.5, 30))

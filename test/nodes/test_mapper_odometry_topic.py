@@ -59,6 +59,7 @@ def drive(robot: Robot, count: int, start: float = 0.0, frame: str = "odom", **c
         robot.publish_image(texture(i), compressed=True, **changes)
         robot.tick(0.05)
         robot.publish_odometry(base_at(start + 0.3 * i + 0.2), frame)
+        robot.settle()
 
 
 def test_keyframes_have_the_poses_of_the_topic(statuses: list[Any], robot: Robot) -> None:
