@@ -57,3 +57,13 @@ def test_a_range_grows_and_never_shrinks() -> None:
     bright = ranges.to_8_bit(wall(900, 12))
     dark = ranges.to_8_bit(wall(500, 12))
     assert bright[2, 2] == dark[2, 2] and dark.max() < 150 < bright.max()
+
+
+def test_an_image_of_another_camera_in_the_folder_is_not_black(tmp_path: Path) -> None:
+    grey = picture(2)[..., 0]
+    for bits in (10, 12, 14, 16):
+        cv2.imwrite(str(tmp_path / f"{bits}.png"), grey.astype(np.uint16) * 2 ** (bits - 8))
+    for bits in (10, 12, 14, 16):
+        found = read_grey(tmp_path / f"{bits}.png")
+        assert found.max() - found.min() > 200
+        assert np.corrcoef(found.ravel(), grey.ravel())[0, 1] > 0.99
