@@ -37,7 +37,7 @@ IN_FOLDERS = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.s
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an input: `failure` says what must not happen, empty for one that was accepted or refused."""
+    """`failure` says what must not happen, empty for one that was accepted or refused."""
 
     accepted: bool
     refused: bool
@@ -103,7 +103,7 @@ class Arena:
 
     def _damage(self, random: Random) -> None:
         for path in random.sample(self._mutable, min(len(self._mutable), random.choice((1, 1, 1, 2)))):
-            if random.random() < 0.04:
+            if self._target.are_files and random.random() < 0.04:
                 self._replace(random, path)
             else:
                 path.write_bytes(mutate(random, path.name, self._files[path]))
@@ -174,9 +174,9 @@ class Arena:
             relative = event in IN_FOLDERS and arguments[-1] >= 0
             folder = f"/proc/self/fd/{arguments[-1]}/" if relative else ""
             for path in arguments[: WRITES[event]][event == "os.symlink" :]:
-                if isinstance(path, (str, bytes, os.PathLike)):
-                    if not self._is_own(folder + os.fsdecode(path), True):
-                        self._trespasses.append(f"{event} {path!r}")
+                named = isinstance(path, (str, bytes, os.PathLike))
+                if named and not self._is_own(folder + os.fsdecode(path), True):
+                    self._trespasses.append(f"{event} {path!r}")
 
     def _is_own(self, path: Any, writes: bool) -> bool:
         # Without following a link at the end: links to read are the user's own.

@@ -2,8 +2,8 @@
 """A long attack on all readers, or one: `make fuzz SECONDS=600 SEED=1 TARGET=map`.
 
 Each target runs in a process of its own, which is started again after an input that ends it. Input N of a
-target follows from N alone, so a failure is tried again with `make fuzz TARGET=... SEED=N COUNT=1`; it is also
-saved in out/fuzz.
+target follows from N alone: `make fuzz TARGET=... SEED=N COUNT=1` tries it again. A failure is also saved in
+out/fuzz.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _supervise(name: str, options: argparse.Namespace) -> tuple[Counter[str], fl
         counts["tried"] = began + number + 1 - first
         counts["failed"] += 1
         _tell(name, number, state["how"], counts)
-        subprocess.run([*_command(), "--save", "--target", name, "--seed", str(number)], check=False, timeout=60)
+        save = [*_command(), "--save", "--target", name, "--seed", str(number)]
+        subprocess.run(save, check=False, timeout=SILENT_SECONDS)
         first = number + 1
     return counts, spent
 

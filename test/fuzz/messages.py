@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import array
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,33 +22,47 @@ from ace_ros.data.camera_info import camera_of_info
 from ace_ros.data.depth_image import depth_of_message
 from ace_ros.data.image_decoding import decode_message
 from ace_ros.errors import AceError
+from ace_ros.files.json_text import is_whole
 from ace_ros.nodes.clouds import points_of_message
 from ace_ros.nodes.images import image_array
-from ace_ros.nodes.map_loading import load_map
+from ace_ros.nodes.map_loading import MapNotFoundError, load_map
 from ace_ros.nodes.storage import Storage
 
 FILE = "message.json"
+WHOLE = {"uint8": (0, 255), "int32": (-(1 << 31), (1 << 31) - 1), "uint32": (0, (1 << 32) - 1)}
 PROBE = torch.tensor([[0.1, 0.2, 1.0]], dtype=torch.float64)
 
 
 def filled(message: Any, values: Any) -> Any:
     """Return a message with values; those that it cannot hold are left out: no other node can send them."""
+    kinds = message.get_fields_and_field_types()
     for name, value in values.items() if isinstance(values, dict) else ():
-        if not hasattr(message, name):
-            continue
-        held = getattr(message, name)
-        try:
-            if hasattr(held, "get_fields_and_field_types"):
-                filled(held, value)
-            elif name == "data":
-                message.data = array.array("B", bytes.fromhex(value))
-            elif name == "fields":
-                message.fields = [filled(PointField(), field) for field in value]
-            else:
-                setattr(message, name, value)
-        except (AssertionError, TypeError, ValueError, OverflowError):
-            continue
+        if name == "data" and isinstance(value, str) and set(value) <= set("0123456789abcdef"):
+            message.data = array.array("B", bytes.fromhex(value[: len(value) // 2 * 2]))
+        elif name == "fields" and isinstance(value, list):
+            message.fields = [filled(PointField(), field) for field in value]
+        elif isinstance(value, dict) and re.fullmatch(r"\w+/\w+", kinds.get(name, "")):
+            filled(getattr(message, name), value)
+        elif _holds(kinds.get(name, ""), value):
+            setattr(message, name, value)
     return message
+
+
+def _holds(kind: str, value: Any) -> bool:
+    """Return whether a field of a kind can hold a value."""
+    if kind in WHOLE:
+        return is_whole(value, *WHOLE[kind])
+    if kind == "double":
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > 1e308
+    if kind == "string":
+        return isinstance(value, str) and "\0" not in value and "\ud800" not in value
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if "double" in kind:
+        count = None if "<" in kind else int(kind.partition("[")[2][:-1])
+        many = isinstance(value, list) and len(value) == (count or len(value))
+        return many and all(_holds("double", v) for v in value)
+    return False
 
 
 def image() -> dict[str, Any]:
@@ -93,24 +108,24 @@ def point_cloud() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _each(*uses: Callable[[], object]) -> None:
-    """Call all of them, whichever of them refuse the input; the last one decides."""
+def _each(*uses: Callable[[], object]) -> object:
+    """Call all of them, whichever of them refuse the input; return what the last one returns."""
     for use in uses[:-1]:
         with suppress(AceError):
             use()
-    uses[-1]()
+    return uses[-1]()
 
 
-def _use_camera_info(info: CameraInfo) -> None:
-    _each(lambda: camera_of_info(info, True), lambda: camera_of_info(info).project(PROBE))
+def _use_camera_info(info: CameraInfo) -> object:
+    return _each(lambda: camera_of_info(info, True), lambda: camera_of_info(info).project(PROBE))
 
 
-def _use_image(message: Image) -> None:
-    _each(lambda: depth_of_message(message), lambda: decode_message(message), lambda: image_array(message))
+def _use_image(message: Image) -> object:
+    return _each(lambda: decode_message(message), lambda: image_array(message))
 
 
-def _use_compressed(message: CompressedImage) -> None:
-    _each(lambda: decode_message(message), lambda: image_array(message))
+def _use_compressed(message: CompressedImage) -> object:
+    return _each(lambda: decode_message(message), lambda: image_array(message))
 
 
 def _written(values: Callable[[], dict[str, Any]]) -> Callable[[Path], None]:
@@ -141,14 +156,19 @@ def use_request(folder: Path) -> object:
         str(request.get(key, "")) if isinstance(request, dict) else "" for key in ("name", "place")
     )
     storage = Storage(str(folder))
-    _each(lambda: storage.scene(name), lambda: storage.new_scene(name), lambda: storage.map_path(place))
-    return load_map(storage, name, place, RansacConfig(), AtlasConfig(), "cpu")
+
+    def load() -> object:
+        return load_map(storage, name, place, RansacConfig(), AtlasConfig(), "cpu")
+
+    with suppress(MapNotFoundError):  # there is no map of any name
+        _each(lambda: storage.scene(name), lambda: storage.new_scene(name), load)
+    return storage.map_path(name)
 
 
 MESSAGES: dict[str, tuple[Callable[[Path], None], Callable[[Path], object]]] = {
     "CameraInfo": (_written(camera_info), _read(CameraInfo, _use_camera_info)),
     "Image": (_written(image), _read(Image, _use_image)),
-    "Image of depth": (_written(depth), _read(Image, _use_image)),
+    "Image of depth": (_written(depth), _read(Image, depth_of_message)),
     "CompressedImage": (_written(compressed_image), _read(CompressedImage, _use_compressed)),
     "PointCloud2": (_written(point_cloud), _read(PointCloud2, points_of_message)),
     "request": (write_request, use_request),

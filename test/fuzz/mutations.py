@@ -9,35 +9,39 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 # Texts that stand for themselves in JSON, where `json.dumps` would write something else.
 RAW = {
-    "@1e400": "1e400", "@digits": "9" * 5000, "@deep": "[" * 3000 + "]" * 3000, "@objects": '{"a":' * 500 + "1"
-    + "}" * 500, "@40": "[" * 40 + "]" * 40, "@nan": "NaN", "@minus": "-Infinity", "@hex": "0x10",
+    "@1e400": "1e400", "@digits": "9" * 5000, "@deep": "[" * 3000 + "]" * 3000,
+    "@objects": '{"a":' * 500 + "1" + "}" * 500, "@40": "[" * 40 + "]" * 40, "@nan": "NaN",
+    "@minus": "-Infinity", "@hex": "0x10",
 }  # fmt: skip
 NUMBERS: list[Any] = [
-    -1, 0, 1, 2, 3, 255, 256, 65535, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), 10**20,
-    0.5, 2.0, -0.0, 1e-320, 1e38, 1e300, -1e308,
+    -1, 0, 1, 2, 3, 255, 256, 65535, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63),
+    10**20, 0.5, 2.0, -0.0, 1e-320, 1e38, 1e300, -1e308,
 ]  # fmt: skip
 TEXTS = [
     "", " ", ".", "..", "../secret.png", "/etc/passwd", "a/../../secret.png", "a\nb", "a\0b", "x" * 300,
-    "x" * 70_000, "\ud800", "１２", "1_000", "0x10", "nan", "inf", "-1.#IND", "1e400", "9" * 5000, "~", "\x1b[2J",
-    "FULL_OPENCV", "lite", "secret.pt", "map",
+    "x" * 70_000, "\ud800", "１２", "1_000", "0x10", "nan", "inf", "-1.#IND", "1e400", "9" * 5000, "~",
+    "\x1b[2J", "FULL_OPENCV", "lite", "secret.pt", "map",
 ]  # fmt: skip
 VALUES: list[Any] = [None, True, False, [], {}, [[]], [None], {"": 0}, [1, 2, 3], *RAW, *NUMBERS, *TEXTS]
 WORDS = [*(str(n) for n in NUMBERS), *TEXTS, "9" * 100_000, "1e999", "-inf", "+", "1.", ".5", "#", "1,2"]
+_LETTERS = "abcdefgh"
+# Each name stands for nine of the one before.
+ALIASES = "a: &a [0]\n" + "".join(
+    f"{name}: &{name} [{','.join(9 * [f'*{before}'])}]\n" for before, name in pairwise(_LETTERS)
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{','.join(9 * [f'*{before}'])}]}}\n" for before, name in pairwise(_LETTERS)
+)
 YAML = [
-    "a: &a [0,0,0,0,0,0,0,0,0]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
-    "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\n"
-    "g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n",
-    "a: &a {x: 1}\nb: &b {<<: [*a,*a,*a,*a,*a,*a,*a,*a]}\nc: &c {<<: [*b,*b,*b,*b,*b,*b,*b,*b]}\n"
-    "d: &d {<<: [*c,*c,*c,*c,*c,*c,*c,*c]}\ne: &e {<<: [*d,*d,*d,*d,*d,*d,*d,*d]}\n"
-    "f: &f {<<: [*e,*e,*e,*e,*e,*e,*e,*e]}\ng: {<<: [*f,*f,*f,*f,*f,*f,*f,*f]}\n",
-    "&a [*a]", "? [a, b]\n: c\n", "!!python/object/apply:os.system ['touch executed']", "2001-13-45", "1:99:99",
-    "!!binary '%'", "!!set {a, b}", "!!int 'x'", "'", "[" * 2000, "- " * 3000, "a: b: c", "\t", "%YAML 9.9\n---\n",
-    "--- 1\n--- 2\n", "<<: 1", ".nan", "-.inf", "0b" + "1" * 5000, "~",
+    ALIASES, MERGES, "&a [*a]", "? [a, b]\n: c\n", "!!python/object/apply:os.system ['touch executed']",
+    "2001-13-45", "1:99:99", "!!binary '%'", "!!set {a, b}", "!!int 'x'", "'", "[" * 2000, "- " * 3000,
+    "a: b: c", "\t", "%YAML 9.9\n---\n", "--- 1\n--- 2\n", "<<: 1", ".nan", "-.inf", "0b" + "1" * 5000, "~",
 ]  # fmt: skip
 
 

@@ -45,11 +45,15 @@ OUT = "out"  # the folder in the target's that importers write
 
 @dataclass(frozen=True)
 class Target:
-    """`mutable` says which files of the folder that `make` fills are damaged before `use` gets it."""
+    """`mutable` says which files of the folder that `make` fills are damaged before `use` gets it.
+
+    Where they stand for something else than files (`are_files`), only their contents are.
+    """
 
     make: Callable[[Path], None]
     use: Callable[[Path], object]
     mutable: tuple[str, ...] = ("**/*",)
+    are_files: bool = True
 
 
 def write_map(path: Path, seed: int = 0) -> None:
@@ -246,4 +250,4 @@ except ImportError as error:  # without ROS
     if (error.name or "").startswith(("ace_ros", "messages")):
         raise
     MESSAGES = {}
-TARGETS |= {name: Target(make, use) for name, (make, use) in MESSAGES.items()}
+TARGETS |= {name: Target(make, use, are_files=False) for name, (make, use) in MESSAGES.items()}

@@ -45,7 +45,7 @@ def refuse(kind: type[AceError], use: Callable[[], object], words: str, taken: i
 
 @pytest.mark.parametrize("text", YAML[:2])
 def test_aliases_do_not_grow(text: str) -> None:
-    refuse(ConfigError, lambda: parse_yaml(text, "a.yaml", ConfigError), "a.yaml: is not valid YAML: more than")
+    refuse(ConfigError, lambda: parse_yaml(text, "a.yaml", ConfigError), "is not valid YAML: more than")
 
 
 def test_yaml_that_contains_itself_or_a_key_twice_is_refused() -> None:
@@ -79,9 +79,11 @@ def test_numbers_are_plain_decimals(text: str) -> None:
     assert (real("-1.5e3"), whole("12", 12)) == (-1500.0, 12)
 
 
-@pytest.mark.parametrize("name", ["../a.png", "/a.png", "a/../../b", "a\0b", "a\nb", "", ".", "\ud800", "x" * 300, 7, None])
+@pytest.mark.parametrize(
+    "name", ["../a.png", "/a.png", "a/../../b", "a\0b", "a\nb", "", ".", "\ud800", "x" * 300, 7, None]
+)
 def test_a_name_in_a_file_does_not_lead_out_of_its_folder(name: object, tmp_path: Path) -> None:
-    refuse(SceneError, lambda: path_inside(tmp_path, name, "table.txt", SceneError), "table.txt: .* is no path")
+    refuse(SceneError, lambda: path_inside(tmp_path, name, "a.txt", SceneError), "a.txt: .* is no path")
     assert path_inside(tmp_path, "./rgb/a b.png", "", SceneError) == tmp_path / "rgb/a b.png"
 
 
@@ -89,10 +91,11 @@ def test_a_pipe_a_folder_and_a_line_without_end_are_refused(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     refuse(SceneError, lambda: read_bytes(tmp_path / "pipe", 100, SceneError), "pipe: is a pipe or device")
     refuse(SceneError, lambda: read_bytes(tmp_path, 100, SceneError), "cannot be read: Is a directory")
-    with (tmp_path / "zeros.txt").open("wb") as file:
+    zeros = tmp_path / "zeros.txt"
+    with zeros.open("wb") as file:
         file.truncate(4 << 30)
-    refuse(SceneError, lambda: list(read_lines(tmp_path / "zeros.txt", 100, SceneError)), "line 1: longer than 100")
-    refuse(SceneError, lambda: read_bytes(tmp_path / "zeros.txt", 100, SceneError), "at most 100 are read")
+    refuse(SceneError, lambda: list(read_lines(zeros, 100, SceneError)), "line 1: longer than 100")
+    refuse(SceneError, lambda: read_bytes(zeros, 100, SceneError), "at most 100 are read")
 
 
 def test_a_sparse_map_is_refused(tmp_path: Path) -> None:
@@ -157,9 +160,10 @@ def test_a_bag_does_not_unpack_to_more_than_a_limit() -> None:
 
     budget = Budget(Path("a.bag"), 1000)
     zeros = bytes(MAX_UNPACKED_BYTES + 1)
-    for make, packed in ((bz2.BZ2Decompressor, bz2.compress), (lz4.frame.LZ4FrameDecompressor, lz4.frame.compress)):
+    frame = lz4.frame
+    for make, packed in ((bz2.BZ2Decompressor, bz2.compress), (frame.LZ4FrameDecompressor, frame.compress)):
         data = packed(zeros)
-        refuse(SceneError, lambda m=make, d=data: budget.unpacked(m, d), "a.bag: .* unpacks to more", 500_000_000)
+        refuse(SceneError, lambda m=make, d=data: budget.unpacked(m, d), "a.bag: .* unpacks", 500_000_000)
         assert budget.unpacked(make, packed(b"abc") + packed(b"d")) == b"abcd"
         with pytest.raises(SceneError, match="cut off"):
             budget.unpacked(make, packed(b"abc" * 100)[:-10])
@@ -172,9 +176,9 @@ def test_a_bag_does_not_unpack_to_more_than_a_limit() -> None:
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("CREATE VIEW messages AS SELECT 1 AS topic_id, 2 AS timestamp, zeroblob(900000000) AS data", "no plain table"),
+        ("CREATE VIEW messages AS SELECT 2 AS timestamp, zeroblob(900000000) AS data", "no plain table"),
         ("CREATE TABLE messages(id INTEGER, data BLOB AS (zeroblob(900000000)))", "computed"),
-        ("CREATE TABLE messages(id INTEGER, data); INSERT INTO messages VALUES (1, 'text')", "a message of more"),
+        ("CREATE TABLE messages(data); INSERT INTO messages VALUES ('text')", "a message of more"),
     ],
 )
 def test_a_database_with_more_than_tables_is_refused(tmp_path: Path, statement: str, words: str) -> None:

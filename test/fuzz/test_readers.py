@@ -18,7 +18,7 @@ import hypothesis
 from attack import Arena, Outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from targets import TARGETS, Target
+from targets import MESSAGES, TARGETS, Target
 
 from ace_ros.errors import SceneError
 
@@ -57,7 +57,8 @@ def attack(name: str, folder: Path, count: int) -> list[Outcome]:
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "checkpoint"])
 def test_damaged_inputs_are_read_or_refused(name: str, tmp_path: Path) -> None:
     outcomes = attack(name, tmp_path, QUICK)
-    assert any(outcome.refused for outcome in outcomes)  # else nothing was damaged
+    # Else nothing was damaged; of a message only values that it can hold reach the reader.
+    assert any(outcome.refused for outcome in outcomes) or name in MESSAGES
 
 
 @pytest.mark.slow

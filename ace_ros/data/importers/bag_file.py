@@ -129,7 +129,7 @@ def _types_in(field: Any) -> Iterator[str]:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a bag, a file or a folder of files. Raises SceneError where one is a pipe or device."""
+    """Return the bytes of a bag, a file or a folder of files. Raises SceneError for pipes and devices."""
     files = [file for file in path.iterdir() if not file.is_dir()] if path.is_dir() else [path]
     for file in files:
         if file.exists() and not file.is_file():
