@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ace_ros.files.limits import MAX_POSITION_M
 from ace_ros.geometry.camera import Camera
 from ace_ros.geometry.se3 import from_quaternion, from_rotation_translation, skew, to_quaternion
 
 NANOSECONDS = 1_000_000_000
-MAX_POSITION_M = 1e8  # two and a half times around the earth: no unit and no grid of it gets there
 IDEAL_FISHEYE_K1 = 1e-12  # all zeros would mean that there is no distortion, whatever the model's name
 UNIT_TOLERANCE = 1e-2  # of the squared length of a quaternion, as in tf2
 
