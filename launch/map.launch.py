@@ -12,7 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from ace_ros.nodes.large_images import fit_images_into_shared_memory
-from ace_ros.nodes.respawning import ARGUMENT, DESCRIPTION, respawned
+from ace_ros.nodes.respawning import respawned
 
 ARGUMENTS = {
     "namespace": ("ace", "namespace of the node"),
@@ -24,7 +24,7 @@ ARGUMENTS = {
         "all other parameters",
     ),
     "use_sim_time": ("false", "take the time from /clock"),
-    ARGUMENT: ("true", DESCRIPTION),
+    "respawn": ("true", "start the node again where it ends, after a crash for instance"),
 }
 
 

@@ -23,7 +23,7 @@ from ace_ros.nodes.clouds import points_of_message
 from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import NoPose, wait_for_pose
-from ace_ros.nodes.stamps import TIME_JUMP_NS
+from ace_ros.nodes.stamps import TIME_JUMP_NS, Order, StampLine
 
 KEPT_MESSAGES = 100
 
@@ -60,15 +60,19 @@ class DepthSource:
         self._topic, self._look_up, self._changed, self._config = topic, look_up, changed, config
         self._arrived = threading.Condition()
         self._messages: list[tuple[int, Any]] = []
+        self._line = StampLine()
 
     def take(self, message: Any) -> None:
-        """Take an Image or a PointCloud2 message; one without a stamp is left out."""
+        """Take an Image or a PointCloud2 message; one without a stamp that can be is left out."""
         stamp, config = stamp_ns(message.header.stamp), self._config()
-        kept_ns = int(1e9 * (config.pose_timeout_s + config.max_depth_gap_s)) + TIME_JUMP_NS
-        if not stamp:
+        if stamp <= 0:
             return
+        kept_ns = int(1e9 * (config.pose_timeout_s + config.max_depth_gap_s)) + TIME_JUMP_NS
         with self._arrived:
-            if self._messages and stamp < self._messages[-1][0] - TIME_JUMP_NS:
+            order = self._line.take(stamp)
+            if order is Order.APART:
+                return
+            if order is Order.BACK:
                 self._messages = []
             insort(self._messages, (stamp, message), key=_stamp)
             old = bisect_left(self._messages, self._messages[-1][0] - kept_ns, key=_stamp)

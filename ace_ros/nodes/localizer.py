@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 from torch import Tensor
 
 from ace_ros.atlas.finder import Hint
+from ace_ros.compute.memory import is_out_of_memory
 from ace_ros.compute.process import limit_threads
 from ace_ros.errors import AceError
 from ace_ros.files.names import frame_name
@@ -109,7 +110,9 @@ class Localizer(Node):
         except AceError as error:
             return LoadMap.Response.INVALID_MAP, str(error)
         except Exception as error:
-            return LoadMap.Response.FAILED, self.faults.take(error, f"loading map {name[:80]!r}")
+            said = self.faults.take(error, f"loading map {name[:80]!r}")
+            damaged = not is_out_of_memory(error)
+            return LoadMap.Response.INVALID_MAP if damaged else LoadMap.Response.FAILED, said
         self._map = loaded
         message = self._loss = f"map {loaded.name!r} is loaded; looking for the robot"
         self._tracker.restart()

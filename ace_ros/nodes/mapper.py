@@ -243,7 +243,10 @@ class Mapper(Node):
     def _on_timer(self) -> None:
         if self._is_recording():
             self._show_keyframes()
-        if self._is_recording() or self._is_training() or self._state() != self._published_state:
+        changed = self._state() != self._published_state
+        if changed and self._published_state == MappingStatus.RECORDING and self._recording is not None:
+            self._message = f"recorded {self._recording.summary}"  # it ended later than it was asked to
+        if self._is_recording() or self._is_training() or changed:
             self._publish_status()
         self._views.show_cloud(self._trainer.cloud if self._trainer else {}, self.config.map_frame)
 

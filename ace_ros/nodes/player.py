@@ -81,8 +81,8 @@ class Player(Node):
                 self.context.try_shutdown()
                 return
             self._next = 0
-        self._play(self._frames[self._next])
-        self._next += 1
+        self._next += 1  # before: one that cannot be played is left out
+        self._play(self._frames[self._next - 1])
 
     def _play(self, frame: Frame) -> None:
         config = self._config

@@ -9,16 +9,14 @@ from launch import Action, LaunchContext
 from launch.actions import Shutdown
 from launch.substitutions import LaunchConfiguration
 
-ARGUMENT = "respawn"
-DESCRIPTION = "start the node again where it ends, after a crash for instance"
 DELAY_S = 2.0
 CANNOT_START = 2  # the exit code of a node that has said what to correct
 
 
 def respawned() -> dict[str, Any]:
-    """Return the arguments of a launch_ros Node that is started again, if the argument respawn says so."""
+    """Return the arguments of a launch_ros Node that is started again where the argument respawn is true."""
     return {
-        "respawn": LaunchConfiguration(ARGUMENT),
+        "respawn": LaunchConfiguration("respawn"),
         "respawn_delay": DELAY_S,
         "on_exit": _end_where_in_vain,
     }

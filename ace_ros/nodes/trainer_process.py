@@ -138,7 +138,10 @@ class TrainerProcess:
                 self._process.wait()
                 self.outcome = Outcome("failed", self._on_error(error, "following the trainer"))
         self._ended.set()
-        self._on_change(self)
+        try:
+            self._on_change(self)
+        except Exception as error:
+            self._on_error(error, "telling how the training ended")
 
     def _launch_command(self) -> list[str]:
         if not sys.platform.startswith("linux"):

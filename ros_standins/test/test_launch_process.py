@@ -85,7 +85,8 @@ def test_a_program_that_ends_is_started_again_until_the_launch_ends(run: Run) ->
         exits.append(event.returncode)
         return [Shutdown(reason="enough")] if len(exits) == 3 else []
 
-    again = shell("exit 3", respawn=LaunchConfiguration("again"), respawn_delay=0.1, on_exit=end_with_the_third)
+    wanted = LaunchConfiguration("again")
+    again = shell("exit 3", respawn=wanted, respawn_delay=0.1, on_exit=end_with_the_third)
     status, out = run(DeclareLaunchArgument("again", default_value="true"), again)
     assert (status, exits) == (0, [3, 3, 3]) and out.count("[sh-1]: process started with pid [") == 3
     out = run(DeclareLaunchArgument("again", default_value="false"), shell("true", respawn="false"))[1]

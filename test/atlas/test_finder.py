@@ -13,6 +13,7 @@ import pytest
 import torch
 from wall_scene import paint, photograph, pose
 
+from ace_ros.atlas import finder as place_finder
 from ace_ros.atlas.finder import Finding, Hint, PlaceFinder
 from ace_ros.atlas.folder import add_maps
 from ace_ros.config import AtlasConfig
@@ -214,6 +215,34 @@ def test_a_place_that_cannot_be_used_is_told_and_the_others_answer(
         found = show(finder, frames[0])
         assert found.reason is Reason.NONE and found.trials[0].place.name == "wall"
         assert len(found.unusable) == 1 and str(path) in found.message
+
+
+def test_a_place_that_is_mended_is_used_again(
+    build: Build, trained: Trained, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = build(wall=trained.scene_map)
+    path = finder.folder / "wall.safetensors"
+    whole = path.read_bytes()
+    path.unlink()
+    assert show(finder, frames[0]).reason is Reason.UNKNOWN_PLACE
+    path.write_bytes(whole)
+    assert show(finder, frames[0]).unusable, "a map that cannot be used is not looked at for every image"
+    monkeypatch.setattr(place_finder, "RETRY_S", 0.0)
+    found = show(finder, frames[0])
+    assert found.reason is Reason.NONE and not found.unusable
+
+
+def test_a_trial_sees_what_the_chunk_sees_that_its_pose_agrees_with(
+    build: Build, trained: Trained, frames: list[Frame]
+) -> None:
+    (best,) = show(build(wall=trained.scene_map), frames[0]).trials
+    assert best.ok and torch.equal(best.seen, best.found.points)
+    elsewhere = best.found.points + 40.0  # as another chunk explains the image
+    for row in range(3):
+        points = [elsewhere, elsewhere, elsewhere]
+        points[row] = best.found.points
+        trial = replace(best, found=replace(best.found, points=torch.cat(points)))
+        assert torch.equal(trial.seen, best.found.points)
 
 
 def test_what_cannot_be_used_at_all(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ace_ros.compute import memory
-from ace_ros.compute.memory import buffer_room
+from ace_ros.compute.memory import buffer_room, is_out_of_memory
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:1")
 MB = 10**6
@@ -40,3 +40,18 @@ def test_training_on_the_cpu_keeps_them_there(monkeypatch: pytest.MonkeyPatch) -
     assert buffer_room(2 * MB, 250, CPU) == (CPU, 200_000)
     monkeypatch.setattr(memory, "free_bytes", {CPU: 0}.__getitem__)
     assert buffer_room(2 * MB, 250, CPU) == (CPU, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_says_that_memory_ran_out_is_known(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected

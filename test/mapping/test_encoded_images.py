@@ -91,3 +91,13 @@ def test_an_image_that_cannot_be_read_is_named_every_time(simulated_scene: Path,
     for _ in range(2):
         with pytest.raises(SceneError, match=r"gone\.png"):
             images.features(0)
+
+
+def test_an_image_that_can_be_read_again_is(simulated_scene: Path, tmp_path: Path) -> None:
+    frame = load_scene(simulated_scene).frames[0]
+    late = tmp_path / frame.image_path.name
+    images = EncodedImages((replace(frame, image_path=late),), load_encoder("lite"), CPU)
+    with pytest.raises(SceneError):
+        images.features(0)
+    late.write_bytes(frame.image_path.read_bytes())
+    assert images.features(0).unit.isfinite().all()

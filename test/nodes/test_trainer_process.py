@@ -55,6 +55,28 @@ def test_an_error_of_the_trainer_is_told_in_its_words() -> None:
     assert (outcome.kind, outcome.message) == ("failed", "training failed: rgb/: no images")
 
 
+def test_what_nobody_expected_ends_the_training_and_is_told() -> None:
+    told: list[str] = []
+
+    def tell(error: BaseException, where: str) -> str:
+        told.append(f"{where}: {error}")
+        return told[-1]
+
+    def change(_: TrainerProcess) -> None:
+        raise ValueError("nobody expected this")
+
+    command = python(PROGRESS, "import time; time.sleep(60)")
+    trainer = TrainerProcess(command, change, on_error=tell)
+    outcome = trainer.wait(30.0)
+    assert (outcome.kind, outcome.message) == ("failed", "following the trainer: nobody expected this")
+    assert gone(trainer.pid)
+
+
+def test_lines_that_are_no_events_are_left_out() -> None:
+    odd = ("print('[' * 60000)", "print('null')", "print('{\"event\": [1]}')", "print('\\x00')")
+    assert run(python(*odd, RESULT)).outcome.kind == "done"
+
+
 def test_a_crash_is_told_with_its_last_words() -> None:
     outcome = run(python("raise ValueError('out of luck')")).outcome
     assert outcome.kind == "failed"
