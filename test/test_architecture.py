@@ -18,7 +18,8 @@ MAX_FILES_AT_THE_TOP = 6
 # Every folder and module at the top of the package. Each imports from layers before its own.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"config", "geometry", "compute", "files"},
+    {"files"},
+    {"config", "geometry", "compute"},
     {"pnp", "network", "data"},
     {"landmarks"},
     {"maps"},

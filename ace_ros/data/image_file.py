@@ -23,7 +23,7 @@ from ace_ros.data.image_header import (
     read_header,
     require_whole,
 )
-from ace_ros.data.sixteen_bits import Range, common_range, range_of, to_8_bit
+from ace_ros.data.sixteen_bits import Range, range_among, range_of, to_8_bit
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.limits import MAX_IMAGE_BYTES
 from ace_ros.files.outside import open_plain
@@ -80,7 +80,9 @@ def read_image(path: Path) -> np.ndarray:
     """Return the pixels of an image file, uint8, grey (H, W) or BGR (H, W, 3); as `read_grey` otherwise."""
     data, header = _read(path)
     image = without_alpha(_decoded(path, data, cv2.IMREAD_UNCHANGED))
-    return to_8_bit(image, _range_of_recording(path.parent.absolute())) if header.bits == 16 else image
+    if header.bits != 16:
+        return image
+    return to_8_bit(image, range_among(range_of(image), _ranges_of_recording(path.parent.absolute())))
 
 
 def read_unchanged(path: Path) -> np.ndarray:
@@ -127,8 +129,8 @@ def _decoded(path: Path, data: np.ndarray, flags: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _range_of_recording(folder: Path) -> Range:
-    """Return the range of 16-bit values in a folder of images, of a scene in both of its splits."""
+def _ranges_of_recording(folder: Path) -> list[Range]:
+    """Return the ranges of some 16-bit images in a folder, of a scene in both of its splits."""
     folders = (folder, *folder.parent.parent.glob("*/rgb")) if folder.name == "rgb" else (folder,)
     paths = sorted(
         {path for one in folders for path in one.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
@@ -141,4 +143,4 @@ def _range_of_recording(folder: Path) -> Range:
                 ranges.append(range_of(without_alpha(read_unchanged(path))))
         except SceneError:  # said where that image is used
             continue
-    return common_range(ranges)
+    return ranges

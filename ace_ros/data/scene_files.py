@@ -36,9 +36,9 @@ def drop_unfinished_frames(files: dict[str, list[Path]]) -> None:
 
     The recorder writes a frame's pose last, so only frames after the last pose can be unfinished.
     """
-    last = files["poses"][-1].stem if files["poses"] else ""
+    last = _before_dot(files["poses"][-1]) if files["poses"] else ""
     for part in ("rgb", "calibration"):
-        files[part] = [path for path in files[part] if path.stem <= last]
+        files[part] = [path for path in files[part] if _before_dot(path) <= last]
 
 
 def pair(base: Path, files: dict[str, list[Path]]) -> list[list[Path]]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 EIGHT_BITS = 255.0
+MAX_SPAN_RATIO = 3.0  # of the ranges of two images: cameras of 12 and of 14 bits differ by 4
 Stretch = Callable[[np.ndarray], np.ndarray]
 
 
@@ -31,10 +32,18 @@ def range_of(image: np.ndarray) -> Range:
 
 
 def common_range(ranges: Sequence[Range]) -> Range:
-    """Return the range that holds all of the ranges, of 16 bits where there are none."""
-    if not ranges:
-        return Range(0.0, 65535.0)
+    """Return the range that holds all of the ranges, of which there is one at least."""
     return Range(min(r.low for r in ranges), max(r.high for r in ranges))
+
+
+def range_among(own: Range, others: Sequence[Range]) -> Range:
+    """Return the range of an image and of those others that can be of the same camera and light."""
+
+    def span(one: Range) -> float:
+        return max(one.high - one.low, 1.0)
+
+    alike = [other for other in others if 1 / MAX_SPAN_RATIO < span(other) / span(own) < MAX_SPAN_RATIO]
+    return common_range([own, *alike])
 
 
 def to_8_bit(image: np.ndarray, given: Range | None = None) -> np.ndarray:

@@ -17,9 +17,9 @@ def require_writable(path: Path) -> None:
 
     It is tried, not guessed from permissions, and nothing is left behind.
     """
+    _try(path, path.parent, f".{path.name}.")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder, expected the path of a file to write")
-    _try(path, path.parent, f".{path.name}.")
 
 
 def require_writable_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import pickle
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -277,3 +279,63 @@ def test_every_command_explains_itself(command: str) -> None:
     done = run(*([command] if command else []), "--help")
     assert done.returncode == 0 and "--help" in done.stdout
     assert not command or "--device" in done.stdout
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    simulated_scene: Path, trained: Trained, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    inside = tmp_path / "file/inside"
+    began = time.process_time()
+    for arguments in (
+        ("map", simulated_scene, "-o", inside),
+        ("map", simulated_scene, "-o", inside, "--chunks", 2),
+        ("eval", trained.scene, trained.map_path, "--report", inside),
+        ("atlas", "add", inside, trained.map_path),
+        ("import-dataset", "nerf", simulated_scene, "-o", inside),
+    ):
+        assert f"{inside}" in refused(*arguments), arguments
+    assert time.process_time() - began < 20
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_figures_are_printed_even_where_the_report_fails(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_is_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "queries.png")
+
+    monkeypatch.setattr("ace_ros.evaluation.evaluate.write_report", disk_is_full)
+    for more in ((), ("--json",)):
+        done = run("eval", trained.scene, trained.map_path, "--report", tmp_path / "report", *more)
+        assert done.returncode == 2 and "No space left" in done.stderr
+        assert "localized" in done.stdout
+
+
+def test_localize_takes_the_lens_and_the_names_that_eval_takes(trained: Trained, tmp_path: Path) -> None:
+    frames = load_scene(trained.scene, "test").frames[:2]
+    base = tmp_path / "scene/test"
+    for part in ("rgb", "calibration", "poses"):
+        (base / part).mkdir(parents=True)
+    for i, frame in enumerate(frames):
+        K, (width, height) = frame.camera.matrix.numpy(), frame.camera.size
+        distortion = np.array([-0.25, 0.08, 0.0, 0.0])
+        y, x = np.mgrid[:height, :width].astype(np.float32)
+        ideal = cv2.undistortPoints(np.stack([x, y], -1).reshape(-1, 1, 2), K, distortion, P=K)
+        source = ideal.reshape(height, width, 2).astype(np.float32)
+        image = cv2.remap(cv2.imread(str(frame.image_path)), source, None, cv2.INTER_LINEAR)
+        name = f"seq-01-frame-{i:06d}"
+        cv2.imwrite(str(base / f"rgb/{name}.color.png"), image)
+        np.savetxt(base / f"poses/{name}.pose.txt", frame.T_map_camera)
+        np.savetxt(base / f"calibration/{name}.calibration.txt", K)
+        note = {"image": f"{name}.color.png", "model": "plumb_bob", "distortion": distortion.tolist()}
+        with (base / "frames.jsonl").open("a") as file:
+            file.write(json.dumps(note) + "\n")
+    images = sorted((base / "rgb").iterdir())
+    done = run("localize", trained.map_path, *images, "--json")
+    assert done.returncode == 0, done.stderr
+    for frame, line in zip(frames, done.stdout.splitlines(), strict=True):
+        found = json.loads(line)
+        assert found["ok"], found
+        T = torch.tensor(found["T_map_camera"], dtype=torch.float64)
+        assert float(pose_error(T, frame.T_map_camera)[0]) < 0.1

@@ -205,7 +205,7 @@ def whole_png() -> bytes:
     "data, words",
     [
         (b"", "the file is empty"),
-        (b"GIF89a and more", "not a readable PNG or JPEG"),
+        (b"GIF89a and more", "is a GIF image, expected PNG or JPEG"),
         (whole_png()[:20], "not a readable PNG or JPEG"),
         (whole_png()[:-100], "cut off"),
         (cv2.imencode(".jpg", picture(2))[1].tobytes()[:-100], "cut off"),
@@ -319,8 +319,8 @@ def test_damage_inside_the_notes_is_an_error(scene_folder: Path) -> None:
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"model": "omni"}, "got 'omni'"),
-        ({"distortion": [0.1]}, "needs 4 or 5 distortion coefficients, got 1"),
+        ({"model": "omni"}, "model 'omni', expected one of plumb_bob"),
+        ({"distortion": [0.1] * 6}, "6 coefficients of plumb_bob, expected the first 5"),
         ({"size": [640, 480]}, "00002.png: is 64x48, frames.jsonl says 640x480"),
     ],
 )

@@ -139,3 +139,44 @@ def test_a_batch_of_cameras_equals_single_ones(camera: Camera) -> None:
 def test_unusable_intrinsics_are_refused(change: dict, message: str) -> None:
     with pytest.raises(CameraError, match=message):
         Camera(**{"matrix": K, "size": (640, 480), **change})
+
+
+# Every one of them moves pixels outwards with the angle, at least as far as its image goes.
+STRONG = {
+    "pincushion": ("plumb_bob", [0.6, 0.5, 0.0, 0.0, 0.3]),
+    "pincushion with a tilt": ("plumb_bob", [0.6, 0.5, 0.004, -0.003, 0.3]),
+    "barrel": ("plumb_bob", [-0.3, 0.05, 0.001, 0.001, 0.0]),
+    "rational": ("rational_polynomial", [0.45, -2.6, 0.0, 0.0, 1.5, 0.33, -2.4, 1.45]),
+    "fisheye that stretches": ("equidistant", [0.5, 0.4, 0.3, 0.2]),
+    "fisheye that shrinks": ("equidistant", [-0.2, 0.05, -0.01, 0.001]),
+}
+
+
+@pytest.mark.parametrize("name", STRONG)
+@pytest.mark.parametrize("focal", [150.0, 400.0])
+def test_no_pixel_is_lost_that_a_strong_distortion_reaches(name: str, focal: float) -> None:
+    model, coefficients = STRONG[name]
+    matrix = torch.tensor([[focal, 0, 319.5], [0, focal, 239.5], [0, 0, 1]], dtype=torch.float64)
+    camera = Camera(matrix, (640, 480), model, torch.tensor(coefficients, dtype=torch.float64))
+    # The rays that are seen at the pixels, up to where the radius falls with the angle for the first time.
+    angles = torch.deg2rad(torch.linspace(0.0, 79.5, 400, dtype=torch.float64))
+    for turn in torch.linspace(0.0, 6.2, 16, dtype=torch.float64):
+        rays = torch.tan(angles)[:, None] * torch.stack([turn.cos(), turn.sin()])
+        pixels = camera.project(torch.cat([rays, torch.ones_like(rays[:, :1])], -1))
+        radius = (pixels - matrix[:2, 2]).norm(dim=-1)
+        end = (
+            int((radius.diff() <= 0.05).nonzero()[0]) if bool((radius.diff() <= 0.05).any()) else len(radius)
+        )
+        found = camera.unproject(pixels[:end])
+        torch.testing.assert_close(found, rays[:end], atol=1e-6, rtol=1e-6)
+
+
+def test_a_batch_of_strong_distortions_equals_single_ones() -> None:
+    lenses = torch.tensor(
+        [[0.6, 0.5, 0.004, -0.003, 0.3], [-0.3, 0.05, 0.001, 0.001, 0.0]], dtype=torch.float64
+    )
+    pixels = torch.rand(2, 50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 400
+    batch = Camera(K.expand(2, 3, 3), (640, 480), "plumb_bob", lenses).unproject(pixels)
+    for i in range(2):
+        single = Camera(K, (640, 480), "plumb_bob", lenses[i]).unproject(pixels[i])
+        torch.testing.assert_close(batch[i], single, equal_nan=True)

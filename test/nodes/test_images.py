@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ace_ros.data.image_decoding import ENCODINGS, decode_compressed, decode_image
+from ace_ros.data.yuv_planes import PLANAR
 from ace_ros.errors import CameraError
 from ace_ros.network.input import to_grey
 from ace_ros.nodes.images import compressed_message, image_array, image_message, to_bgr
@@ -187,3 +188,20 @@ def test_a_compressed_image_of_16_bits_or_with_alpha_becomes_the_same() -> None:
 def test_grey_and_bgr_are_made_of_either() -> None:
     assert np.array_equal(to_grey(BGR), GREY) and to_grey(GREY) is GREY
     assert to_bgr(GREY).shape == BGR.shape and to_bgr(BGR) is not BGR
+
+
+@pytest.mark.parametrize("encoding", PLANAR)
+def test_images_in_planes_of_bags_become_the_same(encoding: str) -> None:
+    data = np.random.default_rng(3).integers(0, 256, 3 * 24 * 32, np.uint8)
+    message = Image(encoding=encoding, height=24, width=32, step=32, data=array.array("B", data.tobytes()))
+    found = image_array(message)
+    assert found.shape == (24, 32, 3) and found.std() > 20
+    np.testing.assert_array_equal(found, as_of_a_bag(message))
+
+
+def test_an_image_that_claims_to_be_huge_is_refused_before_it_is_decoded() -> None:
+    data = bytearray(cv2.imencode(".png", BGR)[1].tobytes())
+    data[16:24] = (20_000).to_bytes(4, "big") * 2
+    message = CompressedImage(format="png", data=array.array("B", bytes(data)))
+    with pytest.raises(CameraError, match="20000x20000 pixels, which is no usable size"):
+        image_array(message)

@@ -13,6 +13,7 @@ import torch
 
 from ace_ros.geometry.se3 import from_rotation_translation, so3_exp
 from ace_ros.nodes.conversions import fill_pose, fill_stamp
+from ace_ros.nodes.options import MapperConfig
 from ace_ros.nodes.pose_source import NoPose, OdometryBuffer, wait_for_pose
 
 S = 1_000_000_000
@@ -151,3 +152,10 @@ def test_odometry_that_goes_on_much_later_is_believed_with_the_second_message(
     for i in range(3):
         buffer.add(odometry(99 * S + i * S // 10, float(i)))
     assert float(buffer.look_up(99 * S + S // 10)[0, 3]) == 1.0 and jumps == []
+
+
+def test_leading_slashes_of_frames_mean_nothing(jumps: list[str]) -> None:
+    buffer = OdometryBuffer("odom", "base_link", 1.0, jumps.append)
+    buffer.add(odometry(10 * S, 1.0, frame="/odom", child="//base_link"))
+    torch.testing.assert_close(buffer.look_up(10 * S), pose(1.0))
+    assert MapperConfig(odom_frame="/odom", base_frame="/base_link").odom_frame == "odom"

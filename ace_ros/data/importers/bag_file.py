@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ace_ros.data.importers.bag_limits import Budget, limited_reading
-from ace_ros.data.importers.bag_parts import files_to_open, remedy
+from ace_ros.data.importers.bag_parts import files_to_open
+from ace_ros.data.importers.bag_remedies import remedy
 from ace_ros.errors import SceneError
 from ace_ros.files.json_text import is_whole
 from ace_ros.files.outside import refusing

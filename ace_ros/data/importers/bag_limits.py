@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ace_ros.data.importers.bag_remedies import remedy
 from ace_ros.errors import SceneError
 from ace_ros.files.limits import (
     MAX_BAG_METADATA_BYTES,
@@ -144,7 +145,7 @@ def check_metadata(bag: Path) -> Any:
 def check_database(path: Path) -> None:
     """Raise SceneError where a .db3 holds more than plain tables, or a message larger than itself."""
     with (
-        refusing(SceneError, path, "not a readable bag"),
+        refusing(SceneError, path, f"not a readable bag{remedy(path)}"),
         closing(sqlite3.connect(f"file:{quote(str(path))}?immutable=1&mode=ro", uri=True)) as database,
     ):
         if hasattr(database, "setlimit"):  # Python 3.11

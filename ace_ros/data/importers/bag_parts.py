@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to open of a bag whose recorder was killed, and what to do about one that cannot be opened."""
+"""What to open of a bag whose recorder was killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ from ace_ros.errors import SceneError
 log = logging.getLogger(__name__)
 
 FILES = (".mcap", ".db3")
-REMEDIES = {
-    ".mcap": "'mcap recover {name} -o repaired.mcap' keeps what is whole of a recording that was cut off",
-    ".db3": "'sqlite3 {name} .recover | sqlite3 repaired.db3' keeps what is whole of a damaged one",
-    ".bag": "'rosbag reindex {name}' keeps what is whole of a recording that was cut off",
-}
 
 
 def files_to_open(bag: Path) -> list[Path]:
@@ -42,14 +37,9 @@ def files_to_open(bag: Path) -> list[Path]:
         return files
     packed = [path.name for path in sorted(bag.glob("*.zstd"))]
     remedy = f"unpack {packed[0]} with zstd -d" if packed else "'ros2 bag reindex' makes it anew"
-    raise SceneError(f"{bag}: {why}, and there is no .mcap or .db3 file in the folder; {remedy}")
-
-
-def remedy(bag: Path) -> str:
-    """Return what to run for a bag that cannot be read, in brackets; empty where nothing helps."""
-    files = [bag] if bag.is_file() else sorted(path for path in bag.iterdir() if path.suffix in REMEDIES)
-    path = next((path for path in files if path.suffix in REMEDIES), None)
-    return f" ({REMEDIES[path.suffix].format(name=path.name)})" if path else ""
+    raise SceneError(
+        f"{bag}: not a readable bag: {why}, and there is no .mcap or .db3 file in the folder; {remedy}"
+    )
 
 
 def _damage_of(bag: Path) -> str:

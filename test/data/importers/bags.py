@@ -61,6 +61,10 @@ class Drive:
     more_images: bool = False
     depth_shift_ns: int = 0
     depth_frame: str = "camera_optical"
+    slash: str = ""  # before the names of all frames
+    bits: int = 8  # of the images; of every second one, half the brightness where they are more
+    zoom_at: int = 1000  # the image from which on the focal length is twice as long
+    infos_lost: tuple[int, ...] = ()
 
     def write(self, path: Path) -> Path:
         """Write the bag and return what to open."""
@@ -87,7 +91,7 @@ class Drive:
 
     def _header(self, stamp: int, frame: str) -> Any:
         time = self._make("builtin_interfaces/msg/Time", *divmod(stamp, 1_000_000_000))
-        return self._make("std_msgs/msg/Header", *self._seq, time, frame)
+        return self._make("std_msgs/msg/Header", *self._seq, time, self.slash + frame)
 
     def _write(self, topic: str, stamp: int, message: Any) -> None:
         kind = message.__msgtype__
@@ -102,7 +106,7 @@ class Drive:
         q = self._make("geometry_msgs/msg/Quaternion", *quaternion(T[:3, :3]))
         transform = self._make("geometry_msgs/msg/Transform", t, q)
         header = self._header(stamp, parent)
-        return self._make("geometry_msgs/msg/TransformStamped", header, child, transform)
+        return self._make("geometry_msgs/msg/TransformStamped", header, self.slash + child, transform)
 
     def _write_static(self) -> None:
         static = self._transform(START_NS, "base_link", "camera_optical", T_BASE_CAMERA)
@@ -112,6 +116,10 @@ class Drive:
         T = true_pose(stamp)
         if self.poses == "tf":
             moving = self._transform(stamp, "odom", "base_link", T)
+            self._write("/tf", stamp, self._make("tf2_msgs/msg/TFMessage", [moving]))
+        elif self.poses == "zero":
+            moving = self._transform(stamp, "odom", "base_link", T)
+            moving.transform.rotation = self._make("geometry_msgs/msg/Quaternion", 0.0, 0.0, 0.0, 0.0)
             self._write("/tf", stamp, self._make("tf2_msgs/msg/TFMessage", [moving]))
         elif self.poses == "odometry":
             self._write("/wheels", stamp, self._odometry(stamp, T))
@@ -145,6 +153,8 @@ class Drive:
 
     def _write_image(self, i: int, stamp: int) -> None:
         header, image = self._header(stamp, "camera_optical"), picture(i)
+        if self.bits > 8:
+            image = np.asarray(image[..., 1] * ((1 + i % 2) / 2) * 2 ** (self.bits - 8), "<u2")
         if self.compressed:
             data = cv2.imencode(".png", image)[1].ravel()
             message = self._make("sensor_msgs/msg/CompressedImage", header, "bgr8; png", data)
@@ -152,16 +162,20 @@ class Drive:
         else:
             data = np.ascontiguousarray(image[..., ::-1]).ravel()
             values = (header, HEIGHT, WIDTH, "rgb8", 0, 3 * WIDTH, data)
+            if self.bits > 8:
+                values = (header, HEIGHT, WIDTH, "mono16", 0, 2 * WIDTH, image.view(np.uint8).ravel())
             self._write("/front/image_raw", stamp, self._make("sensor_msgs/msg/Image", *values))
             self._write_depth(i, stamp + self.depth_shift_ns)
             if self.more_images:
                 self._write("/back/image_raw", stamp, self._make("sensor_msgs/msg/Image", *values))
-        if self.info:
+        if self.info and i not in self.infos_lost:
+            matrix = self.matrix * ([[2], [2], [1]] if i >= self.zoom_at else 1)
+            matrix[:2, 2] = self.matrix[:2, 2]
             roi = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
-            P = np.column_stack([self.matrix, np.zeros(3)])
+            P = np.column_stack([matrix, np.zeros(3)])
             message = self._make(
                 "sensor_msgs/msg/CameraInfo", header, self.info_height, WIDTH, "plumb_bob",
-                np.array([0.1, 0, 0, 0, 0]), self.matrix.ravel(), np.eye(3).ravel(), P.ravel(),
+                np.array([0.1, 0, 0, 0, 0]), matrix.ravel(), np.eye(3).ravel(), P.ravel(),
                 0, 0, roi,
             )  # fmt: skip
             self._write("/front/camera_info", stamp, message)

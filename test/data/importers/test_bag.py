@@ -200,3 +200,81 @@ def test_depth_that_is_not_registered_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="no topic /depth for depth"):
         import_bag(bag, tmp_path / "scene", BagConfig(depth_topic="/depth"))
     assert not (tmp_path / "scene").exists()
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "mcap"])
+@pytest.mark.parametrize("metadata", [None, "", "rosbag2_bagfile_information:\n  version: 9\n", "\0{"])
+def test_a_bag_without_usable_metadata_is_read(
+    tmp_path: Path, kind: str, metadata: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    bag = Drive(kind, images=3).write(tmp_path / "bag")
+    (bag / "metadata.yaml").unlink()
+    if metadata is not None:
+        (bag / "metadata.yaml").write_text(metadata)
+    import_bag(bag, tmp_path / "scene", BagConfig(**EVERY_IMAGE))
+    check_against_truth(tmp_path / "scene", 3)
+    assert "bag: metadata.yaml is" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("mcap", "mcap recover bag.mcap"),
+        ("ros1", "rosbag reindex bag.bag"),
+        ("sqlite3", "sqlite3 bag.db3 .recover"),
+    ],
+)
+def test_a_bag_that_is_cut_off_says_what_to_run(tmp_path: Path, kind: str, words: str) -> None:
+    bag = Drive(kind, images=3).write(tmp_path / "bag")
+    path = bag if bag.is_file() else next(p for p in bag.iterdir() if p.suffix in (".mcap", ".db3"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    for named in (bag, path):
+        with pytest.raises(SceneError, match=f"{named}: .*{words}"):
+            import_bag(named, tmp_path / "scene", BagConfig(**EVERY_IMAGE))
+
+
+def test_a_bag_that_was_not_closed_says_what_to_run(tmp_path: Path) -> None:
+    bag = Drive("ros1", images=3).write(tmp_path / "bag")
+    active = bag.rename(tmp_path / "bag.bag.active")
+    with pytest.raises(SceneError, match="did not close it; 'rosbag reindex bag.bag.active'"):
+        import_bag(active, tmp_path / "scene")
+
+
+def test_leading_slashes_of_frames_mean_nothing(tmp_path: Path) -> None:
+    bag = Drive(slash="/").write(tmp_path / "bag")
+    config = BagConfig(odom_frame="/odom", depth_topic="/front/depth", **EVERY_IMAGE)
+    assert import_bag(bag, tmp_path / "scene", config).with_depth == 20
+    check_against_truth(tmp_path / "scene", 20)
+    notes = (tmp_path / "scene/train/frames.jsonl").read_text()
+    assert '"camera_optical"' in notes and "/camera_optical" not in notes
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_images_of_16_bits_are_stretched_alike(tmp_path: Path, compressed: bool) -> None:
+    bag = Drive(images=8, bits=12, compressed=compressed).write(tmp_path / "bag")
+    import_bag(bag, tmp_path / "scene", BagConfig(image_format="png", **EVERY_IMAGE))
+    slopes = []
+    for i, frame in enumerate(load_scene(tmp_path / "scene").frames):
+        given = picture(i)[..., 1].astype(float) * (1 + i % 2) / 2
+        found = read_grey(frame.image_path).astype(float)
+        inside = (found > 0) & (found < 255)
+        slopes.append(np.polyfit(given[inside], found[inside], 1)[0])
+    np.testing.assert_allclose(slopes, slopes[0], rtol=0.02)
+
+
+def test_a_camera_that_changes_takes_no_image_with_it(tmp_path: Path) -> None:
+    """Zoomed at image 10; the camera_info of images 9 and 10 are lost, so nobody knows of which they are."""
+    bag = Drive(zoom_at=10, infos_lost=(9, 10)).write(tmp_path / "bag")
+    report = import_bag(bag, tmp_path / "scene", BagConfig(**EVERY_IMAGE))
+    assert report.dropped == {"no usable camera_info": 2}
+    for frame in load_scene(tmp_path / "scene").frames:
+        number = (frame.stamp_ns - START_NS) // IMAGE_NS
+        assert float(frame.camera.matrix[0, 0]) == MATRIX[0, 0] * (2 if number >= 10 else 1)
+
+
+def test_a_bag_of_quaternions_without_length_says_so(tmp_path: Path) -> None:
+    bag = Drive(images=3, poses="zero").write(tmp_path / "bag")
+    with pytest.raises(
+        SceneError, match="transforms odom -> base_link were left out: their quaternions have no"
+    ):
+        import_bag(bag, tmp_path / "scene", BagConfig(**EVERY_IMAGE))

@@ -26,10 +26,10 @@ from data_sets import (
 from small_scenes import HEIGHT, MATRIX, WIDTH, picture, pose
 
 from ace_ros.data.depth_image import read_depth
-from ace_ros.data.importers.colmap import MODELS, colmap_camera, shift_half_pixel
+from ace_ros.data.importers.colmap import MODELS, ONE_FOCAL, colmap_camera, read_colmap, shift_half_pixel
 from ace_ros.data.importers.data_sets import KINDS, import_dataset
 from ace_ros.data.scene import Scene, load_scene
-from ace_ros.errors import SceneError
+from ace_ros.errors import CameraError, OutputError, SceneError
 
 
 def imported(tmp_path: Path, kind: str, name: str = "source") -> tuple[Scene, Scene, dict]:
@@ -121,8 +121,14 @@ def test_every_colmap_model_gives_a_camera(name: str) -> None:
     _, count, model = MODELS[name]
     params = [60.0, 32.0, 24.0] if count < 5 and "PIN" not in name else [60.0, 61.0, 32.0, 24.0]
     params = (params + [0.01] * 12)[:count]
-    if name in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
+    if name in ONE_FOCAL:
         params = [60.0, 32.0, 24.0, 0.01, 0.01][:count]
+    if name == "THIN_PRISM_FISHEYE":
+        params = [60.0, 61.0, 32.0, 24.0, 0.01, 0.02, 0.0, 0.0, 0.03, 0.04, 0.0, 0.0]
+        found = colmap_camera(name, (WIDTH, HEIGHT), params).distortion
+        np.testing.assert_allclose(found, [0.01, 0.02, 0.03, 0.04])
+        with pytest.raises(CameraError, match="THIN_PRISM_FISHEYE"):
+            colmap_camera(name, (WIDTH, HEIGHT), [*params[:-1], 0.01])
     assert colmap_camera(name, (WIDTH, HEIGHT), params).model == model
 
 
@@ -231,7 +237,7 @@ def test_images_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("nerf", "transforms.json={}", "not a usable transforms.json: it has no list of frames"),
         ("nerf", "transforms.json=[1]", "not a usable transforms.json"),
         ("tum", "groundtruth.txt", "groundtruth.txt: cannot be read"),
-        ("tum", "groundtruth.txt=1.0 2 3", "groundtruth.txt, line 1: expected a stamp"),
+        ("tum", "groundtruth.txt=1.0 2 3", "groundtruth.txt, line 1: has 3 columns, expected a stamp"),
         ("tum", "groundtruth.txt=# none", "none of 12 images has a usable pose"),
     ],
 )
@@ -299,3 +305,63 @@ def test_tum_depth_is_the_nearest_in_time_and_in_millimetres(tmp_path: Path) -> 
             assert frame.depth_path is None
         else:
             np.testing.assert_array_equal(read_depth(frame.depth_path), depth(number, 0))
+
+
+def test_stamps_of_other_tools_are_read(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_tum(source)
+    path = source / "groundtruth.txt"
+    lines = [line.split() for line in path.read_text().splitlines() if line[0] != "#"]
+    expected = import_dataset("tum", source, tmp_path / "plain")
+    for separator in (" ", ",", "\t"):
+        rows = [separator.join([f"{float(w):.18e}" for w in words]) for words in lines]
+        path.write_text("\ufeff# by another tool\n" + "\n".join(rows))
+        scene = tmp_path / f"scene{ord(separator)}"
+        assert import_dataset("tum", source, scene) == expected
+        for one, other in zip(load_scene(scene).frames, load_scene(tmp_path / "plain").frames, strict=True):
+            np.testing.assert_allclose(one.T_map_camera, other.T_map_camera, atol=1e-4)
+            assert one.stamp_ns == other.stamp_ns
+
+
+@pytest.mark.parametrize("stamp", ["nan", "inf", "-1.0", "1e400", "1403636579763555584", "1_0", "x"])
+def test_a_stamp_that_is_none_in_seconds_is_refused(tmp_path: Path, stamp: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_tum(source)
+    (source / "groundtruth.txt").write_text(f"{stamp} 0 0 0 0 0 0 1\n")
+    with pytest.raises(SceneError, match="groundtruth.txt, line 1: has the stamp .* expected seconds"):
+        import_dataset("tum", source, tmp_path / "scene")
+
+
+def test_no_image_of_colmap_is_lost_where_lines_of_points_are_missing(tmp_path: Path) -> None:
+    write_colmap_text(tmp_path)
+    path = tmp_path / "sparse/0/images.txt"
+    whole = read_colmap(tmp_path)
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    without = [line for line in lines if line[0] == "#" or line.endswith(".jpg")]
+    some = [line for i, line in enumerate(lines) if line in without or i % 3]
+    for kept in (without, lines, some):
+        path.write_text("\n".join(kept))
+        found = read_colmap(tmp_path)
+        assert [image.name for image in found] == [image.name for image in whole]
+    path.write_text("# Number of images: 13, mean observations per image: 2\n" + "\n".join(lines))
+    with pytest.raises(SceneError, match="says that it has 13 images, 12 could be read"):
+        read_colmap(tmp_path)
+
+
+def test_fisheyes_of_colmap_are_equidistant() -> None:
+    for name, params, kept in (
+        ("SIMPLE_RADIAL_FISHEYE", [60.0, 32.0, 24.0, 0.1], [0.1, 0, 0, 0]),
+        ("RADIAL_FISHEYE", [60.0, 32.0, 24.0, 0.1, 0.2], [0.1, 0.2, 0, 0]),
+        ("OPENCV_FISHEYE", [60.0, 60.0, 32.0, 24.0, 0, 0, 0, 0], [0, 0, 0, 0]),
+    ):
+        camera = colmap_camera(name, (WIDTH, HEIGHT), params)
+        assert camera.model == "equidistant"
+        np.testing.assert_allclose(camera.distortion, kept)
+
+
+def test_a_scene_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file/scene: cannot be written"):
+        import_dataset("colmap", tmp_path, tmp_path / "file/scene")
