@@ -7,6 +7,8 @@ image" is not among them: it is a result (`ace_ros.pnp.PoseBatch.ok`).
 
 from __future__ import annotations
 
+MAX_MESSAGE = 2000  # characters
+
 
 class AceError(Exception):
     """Base of all errors that a user can cause and correct; its message is one line of plain text.
@@ -15,7 +17,8 @@ class AceError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(message)))
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(message)[: MAX_MESSAGE + 1])
+        super().__init__(text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 4]} ...")
 
 
 class ConfigError(AceError):

@@ -76,7 +76,7 @@ class Arena:
         self._readable = [
             str(p) for p in (Path(sysconfig.get_paths()["purelib"]), Path("/proc"), Path("/dev"))
         ]
-        self._readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
+        self._readable += [*target.may_read, sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
         target.use(self.folder)  # everything that is imported on first use is imported before the watch
         self._restore()
         sys.addaudithook(self._watch)

@@ -47,13 +47,15 @@ OUT = "out"  # the folder in the target's that importers write
 class Target:
     """`mutable` says which files of the folder that `make` fills are damaged before `use` gets it.
 
-    Where they stand for something else than files (`are_files`), only their contents are.
+    Where they stand for something else than files (`are_files`), only their contents are. `may_read` are
+    files elsewhere that may be read: a user may name any map by its absolute path.
     """
 
     make: Callable[[Path], None]
     use: Callable[[Path], object]
     mutable: tuple[str, ...] = ("**/*",)
     are_files: bool = True
+    may_read: tuple[str, ...] = ()
 
 
 def write_map(path: Path, seed: int = 0) -> None:
@@ -250,4 +252,8 @@ except ImportError as error:  # without ROS
     if (error.name or "").startswith(("ace_ros", "messages")):
         raise
     MESSAGES = {}
-TARGETS |= {name: Target(make, use, are_files=False) for name, (make, use) in MESSAGES.items()}
+ELSEWHERE = {"request": ("/etc/passwd",)}
+TARGETS |= {
+    name: Target(make, use, are_files=False, may_read=ELSEWHERE.get(name, ()))
+    for name, (make, use) in MESSAGES.items()
+}

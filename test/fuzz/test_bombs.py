@@ -190,3 +190,10 @@ def test_a_database_with_more_than_tables_is_refused(tmp_path: Path, statement: 
     database.executescript(statement)
     database.close()
     refuse(SceneError, lambda: check_database(path), words)
+
+
+def test_a_sentence_is_one_short_line_whatever_is_in_it() -> None:
+    error = SceneError("a\nb\x1b[2J" + "x" * 100_000)
+    assert (
+        str(error).startswith("a\\nb\\x1b[2Jxxx") and str(error).endswith("x ...") and len(str(error)) == 2000
+    )
