@@ -14,12 +14,13 @@ ifeq ($(wildcard $(BIN)/python),)
 $(shell rm -f $(INSTALLED))
 endif
 
-.PHONY: help setup demo test test-all lint docs clean
+.PHONY: help setup demo test test-all fuzz lint docs clean
 help:
 	@echo "make setup     create $(VENV) and install everything into it, a real ROS 2 included"
 	@echo "make demo      a simulated robot maps a room, is carried away and finds itself: out/demo"
 	@echo "make test      static checks and the tests of five minutes: needs no network and no GPU"
 	@echo "make test-all  what make test leaves out: training, the demo, real scenes, stand-ins; coverage of both"
+	@echo "make fuzz      damage every file and message that is read (SECONDS= for each TARGET=, SEED=, COUNT=)"
 	@echo "make docs      the documentation as a site, links checked: site/index.html"
 	@echo "make clean     remove $(VENV), out and site"
 
@@ -65,6 +66,12 @@ test-all: setup
 	$(BIN)/python -m pytest -m slow test/nodes
 	$(BIN)/python -m pytest ros_standins/test
 	@$(BIN)/coverage report --skip-covered --sort=cover
+
+# Each reader in a process of its own: docs/reliability.md has what came of it.
+SECONDS ?= 60
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python test/fuzz/campaign.py --seconds $(SECONDS) \
+	  $(if $(TARGET),--target '$(TARGET)') $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 clean:
 	rm -rf $(VENV) out site

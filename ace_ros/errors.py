@@ -9,7 +9,13 @@ from __future__ import annotations
 
 
 class AceError(Exception):
-    """Base of all errors that a user can cause and correct."""
+    """Base of all errors that a user can cause and correct; its message is one line of plain text.
+
+    Values and names of files from outside are in it, which may hold what a terminal obeys.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(message)))
 
 
 class ConfigError(AceError):

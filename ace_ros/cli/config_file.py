@@ -64,7 +64,7 @@ def _contents(path: Path) -> Mapping[Any, Any]:
         found = parse_yaml(text, path, ConfigError, instead)
         found = {} if found is None else found  # an empty file
     if not isinstance(found, Mapping):
-        raise ConfigError(f"{path}: expected options as NAME: VALUE, found {str(found)[:80]}")
+        raise ConfigError(f"{path}: expected options as NAME: VALUE, found {found!r:.80}")
     return found
 
 

@@ -63,7 +63,9 @@ class CameraInput:
     def fill(self, status: Any) -> None:
         """Write the rates into a status message, and behind its sentence what is wrong with the node."""
         status.images_per_s, status.images_offered_per_s = self.rate.arriving, self.rate.offered
-        said = [status.message, self.complaint, self._faults.message]
+        fault = self._faults.message
+        own = "" if status.message in fault else status.message  # it is said of this very image
+        said = [own, self.complaint, fault]
         status.message = printable("; ".join(filter(None, said)), MAX_MESSAGE)
 
     def _take_image(self, message: Any) -> None:

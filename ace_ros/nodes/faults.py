@@ -67,13 +67,17 @@ class Faults:
         """A sentence on the newest error while it is fresh, empty otherwise."""
         with self._lock:
             fresh = time.monotonic() - self._at < SHOWN_S
-            return f"{self.count} unexpected errors, the newest: {self._newest}" if fresh else ""
+            return f"{_counted(self.count)}, the newest: {self._newest}" if fresh else ""
 
     def health(self) -> Health:
         """Return what /diagnostics says."""
         message = self.message
         values = {"errors": self.count, "newest": self._newest}
-        return Health(message or f"{self.count} unexpected errors since the start", bool(message), values)
+        return Health(message or f"{_counted(self.count)} since the start", bool(message), values)
+
+
+def _counted(count: int) -> str:
+    return f"{count} unexpected error{'' if count == 1 else 's'}"
 
 
 def _said(error: BaseException) -> str:

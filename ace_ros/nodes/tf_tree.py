@@ -52,7 +52,7 @@ class TfTree:
             if not self._mixed.isdisjoint(chain):
                 self._mixed.clear()
                 self._buffer.clear()
-            if any(child in chain and line.unsure for child, line in self._lines.items()):
+            if any(self._lines[child].unsure for child in chain if child in self._lines):
                 raise unsure()
             try:
                 found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))

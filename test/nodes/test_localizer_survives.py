@@ -147,6 +147,16 @@ def check_pose(localizer: Localizer, number: int) -> None:
     assert float(pose_error(matrix_of_pose(pose.pose.pose), T_map_base)[0]) < 0.05
 
 
+def test_bytes_that_are_no_message_are_left_out(localizer: Localizer) -> None:
+    robot, rng = localizer.robot, np.random.default_rng(1)
+    for publisher in (robot.image, robot.info, robot.tf):
+        for size in (0, 1, 4, 40, 400, 4000):
+            for data in (bytes(size), b"\xff" * size, rng.bytes(size)):
+                publisher.publish(b"\x00\x01\x00\x00" + data)
+    localizer.find()
+    assert localizer.status.state == Status.LOCALIZED
+
+
 def test_stamps_that_cannot_be_cost_their_own_image_alone(localizer: Localizer) -> None:
     robot, number = localizer.robot, localizer.find()
     pixels = picture(localizer.frames[number])

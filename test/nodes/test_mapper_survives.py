@@ -120,6 +120,22 @@ def test_clouds_that_are_none_cost_their_depth_alone(recording: Mapper) -> None:
     assert len(load_scene(Path(recording.status.scene)).frames) == 1 + sent
 
 
+def test_bytes_that_are_no_message_are_left_out(recording: Mapper) -> None:
+    robot, rng = recording.robot, np.random.default_rng(1)
+    for publisher in (robot.image, robot.info, robot.tf, recording.points):
+        for size in (0, 1, 4, 40, 400, 4000):
+            for data in (bytes(size), b"\xff" * size, rng.bytes(size)):
+                publisher.publish(b"\x00\x01\x00\x00" + data)
+    before = recording.status.keyframes
+
+    def recorded() -> bool:
+        recording.drive()
+        return bool(recording.status.keyframes > before)
+
+    wait_for("a keyframe", recorded)
+    recording.node.assert_alive()
+
+
 def test_images_that_are_none_are_counted_and_told(recording: Mapper) -> None:
     cases: list[dict[str, Any]] = [
         {"step": 0}, {"step": 2**32 - 1}, {"width": 2**32 - 1}, {"height": 2**32 - 1}, {"height": 0},

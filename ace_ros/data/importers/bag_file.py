@@ -129,9 +129,12 @@ def _types_in(field: Any) -> Iterator[str]:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a bag, a file or a folder of files."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    """Return the bytes of a bag, a file or a folder of files. Raises SceneError for pipes and devices."""
+    files = [file for file in path.iterdir() if not file.is_dir()] if path.is_dir() else [path]
+    for file in files:
+        if file.exists() and not file.is_file():
+            raise SceneError(f"{file}: is a pipe or device, expected a file")
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def list_topics(known: dict[str, str]) -> str:
