@@ -82,7 +82,7 @@ def endure(watched: list[Watched], total: int, step: Callable[[], tuple[int, flo
     done = 0
     for tenth in range(1, TENTHS + 1):
         before, latencies = done, []
-        while done < total * tenth / TENTHS:
+        while done < total * tenth / TENTHS or not latencies:
             items, latency_ms = step()
             done += items
             latencies.append(latency_ms)

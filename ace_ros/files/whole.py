@@ -153,7 +153,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     except OSError as error:
         if error.errno != errno.EINVAL:  # a file system that knows no syncing of folders
-            raise
+            raise _error_of(folder, error) from error
     finally:
         os.close(handle)
 
@@ -168,7 +168,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
+    with _naming(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 

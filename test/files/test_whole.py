@@ -15,6 +15,7 @@ import pytest
 from ace_ros.files.whole import (
     PARTIAL,
     hold,
+    make_folder,
     new_file,
     new_file_by_name,
     new_folder,
@@ -136,6 +137,15 @@ def test_folders_of_new_files_are_synced(tmp_path: Path, monkeypatch: pytest.Mon
         (folder / "part" / "file").write_text("x")
     assert {s.partition(PARTIAL)[2] for s in synced} == {"", "/part", "/part/file"}
     assert synced[-1] == str(tmp_path)
+
+
+def test_a_folder_that_cannot_be_synced_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}'"):
+        make_folder(tmp_path / "new")
 
 
 def test_a_scratch_folder_goes_even_after_an_error(tmp_path: Path) -> None:

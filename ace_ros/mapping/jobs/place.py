@@ -128,6 +128,8 @@ def _map_in_chunks(
         jobs = [_part_of(whole, number, frames, folder) for number, frames in enumerate(parts)]
         board = ProgressBoard(len(jobs), listener.on_progress, REFINE.end if refined else 0.0)
         failures = train_chunks(jobs, workers, board.update)
+        # A full disk is told with the name of the map, not with that of a folder that is gone by then.
+        failures = {number: why.replace(str(folder), str(output)) for number, why in failures.items()}
         maps = {job.number: SceneMap.load(job.output) for job in jobs if job.number not in failures}
     scene_map = join_maps(maps, failures)
     if refined is None:
