@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from ace_ros.errors import OutputError
+from ace_ros.files.whole import scratch_folder, write_atomically
 
 PROBE_BYTES = 1 << 16  # a disk that has no room for that has none for a result
 
@@ -17,17 +17,17 @@ def require_writable(path: Path) -> None:
 
     It is tried, not guessed from permissions, and nothing is left behind.
     """
-    _try(path, path.parent, f".{path.name}.")
+    _try(path, path.parent, path.name)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder, expected the path of a file to write")
 
 
 def require_writable_folder(folder: Path) -> None:
     """Raise OutputError unless files could be written into `folder`, which need not exist yet."""
-    _try(folder, folder, ".")
+    _try(folder, folder, "probe")
 
 
-def _try(path: Path, folder: Path, prefix: str) -> None:
+def _try(path: Path, folder: Path, name: str) -> None:
     """Write a file into a folder and remove it, and what was made for it."""
     made: list[Path] = []
     try:
@@ -37,10 +37,10 @@ def _try(path: Path, folder: Path, prefix: str) -> None:
                     raise OutputError(f"{path}: cannot be written: {part} is no folder")
                 part.mkdir()
                 made.append(part)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=prefix) as file:  # as write_atomically names it
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        with scratch_folder(folder / name) as scratch:
+            write_atomically(scratch / "probe", bytes(PROBE_BYTES))
+        with suppress(FileNotFoundError):
+            path.lstat()  # which fails for a name that is too long
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
