@@ -190,8 +190,8 @@ class PlaceFinder:
 
     def relocalizer(self, number: int) -> Relocalizer:
         """Return a place by its number, ready to use. Raises MapError when its map cannot be used."""
-        since, why = self._unusable.get(number, (0.0, ""))
-        if why and time.monotonic() - since < RETRY_S:
+        since, why = self._unusable.get(number, (-RETRY_S, ""))
+        if time.monotonic() - since < RETRY_S:
             raise MapError(why)
         if number in self._ready:
             self._ready.move_to_end(number)
@@ -203,7 +203,6 @@ class PlaceFinder:
             why = str(error) if isinstance(error, MapError) else f"{path}: {error.strerror or error}"
             self._unusable[number] = time.monotonic(), why
             raise MapError(why) from error
-        self._unusable.pop(number, None)
         self._ready[number] = made
         self._make_room()
         return made
