@@ -33,6 +33,8 @@ def _try(path: Path, folder: Path, prefix: str) -> None:
     try:
         for part in (*reversed(folder.absolute().parents), folder.absolute()):
             if not part.is_dir():
+                if part.exists():
+                    raise OutputError(f"{path}: cannot be written: {part} is no folder")
                 part.mkdir()
                 made.append(part)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=prefix) as file:  # as write_atomically names it

@@ -229,7 +229,7 @@ def test_a_bag_that_is_cut_off_says_what_to_run(tmp_path: Path, kind: str, words
     path = bag if bag.is_file() else next(p for p in bag.iterdir() if p.suffix in (".mcap", ".db3"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     for named in (bag, path):
-        with pytest.raises(SceneError, match=f"{named}: .*{words}"):
+        with pytest.raises(SceneError, match=f"{named}.*{words}"):
             import_bag(named, tmp_path / "scene", BagConfig(**EVERY_IMAGE))
 
 
