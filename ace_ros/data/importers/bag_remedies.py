@@ -14,6 +14,6 @@ REMEDIES = {
 
 def remedy(bag: Path) -> str:
     """Return what to run for a bag that cannot be read, in brackets; empty where nothing helps."""
-    files = [bag] if bag.is_file() else sorted(path for path in bag.iterdir() if path.suffix in REMEDIES)
+    files = sorted(bag.iterdir()) if bag.is_dir() else [bag]
     path = next((path for path in files if path.suffix in REMEDIES), None)
     return f" ({REMEDIES[path.suffix].format(name=path.name)})" if path else ""
