@@ -8,6 +8,7 @@ their rows. While a bag is open, the places in rosbags that all of this passes h
 from __future__ import annotations
 
 import bz2
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -27,6 +28,7 @@ from ace_ros.files.outside import read_text, refusing
 from ace_ros.files.yaml_text import parse_yaml
 
 SQLITE_LIMIT_LENGTH = 0  # as sqlite3 of Python 3.11 names it
+NO_CODE_OF_IDL = r'"(?:\\"|[^"])*"|/\*.*?\*/|//[^\n]*'  # strings and comments, as rosbags reads them
 TEXTS = ("topics", "message_definitions")  # tables that are read as a whole
 
 
@@ -34,7 +36,7 @@ class Budget:
     """How many bytes may be unpacked while a bag is read once."""
 
     def __init__(self, bag: Path, bag_bytes: int) -> None:
-        self._bag = bag
+        self.bag = bag
         self._all = max(MIN_UNPACKED_BUDGET_BYTES, MAX_UNPACKED_RATIO * bag_bytes)
         self.renew()
 
@@ -47,7 +49,7 @@ class Budget:
         self._left -= count
         if self._left < 0:
             raise SceneError(
-                f"{self._bag}: unpacks to more than {self._all} bytes, {MAX_UNPACKED_RATIO} times its size"
+                f"{self.bag}: unpacks to more than {self._all} bytes, {MAX_UNPACKED_RATIO} times its size"
             )
 
     def unpacked(self, make_decompressor: Callable[[], Any], data: bytes) -> bytes:
@@ -60,10 +62,10 @@ class Budget:
             count += len(parts[-1])
             if count > MAX_UNPACKED_BYTES:
                 raise SceneError(
-                    f"{self._bag}: a message or chunk of it unpacks to more than {MAX_UNPACKED_BYTES} bytes"
+                    f"{self.bag}: a message or chunk of it unpacks to more than {MAX_UNPACKED_BYTES} bytes"
                 )
             if not decompressor.eof:
-                raise SceneError(f"{self._bag}: a message or chunk of it is cut off")
+                raise SceneError(f"{self.bag}: a message or chunk of it is cut off")
             data = decompressor.unused_data
         self.spend(count)
         return b"".join(parts)
@@ -73,16 +75,22 @@ class Budget:
 def limited_reading(budget: Budget) -> Iterator[None]:
     """Let rosbags unpack within a budget, and read databases that are plain tables; one bag at a time."""
     import lz4.frame
+    from rosbags.highlevel import anyreader
     from rosbags.rosbag1 import reader as ros1
     from rosbags.rosbag2 import reader as ros2
     from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 
     zstd, sqlite3_reader = ros2.zstd, storage_sqlite3.Sqlite3Reader
     open_database = sqlite3_reader.open
+    parse_idl = anyreader.get_types_from_idl
 
     def checked_open(reader: Any) -> None:
         check_database(Path(reader.path))
         open_database(reader)
+
+    def types_from_idl(text: str) -> Any:
+        check_constants(budget.bag, text)
+        return parse_idl(text)
 
     def of_bz2(data: bytes) -> bytes:
         return budget.unpacked(bz2.BZ2Decompressor, data)
@@ -94,6 +102,7 @@ def limited_reading(budget: Budget) -> Iterator[None]:
         return budget.unpacked(zstd.ZstdDecompressor, data)
 
     with ExitStack() as stack:
+        _set_items(stack, vars(anyreader), {"get_types_from_idl": types_from_idl})
         _set_items(stack, ros1.decompressors, {"lz4": of_lz4, "bz2": of_bz2})
         _set_items(stack, storage_mcap.DECOMPRESSORS, {"lz4": of_lz4, "zstd": of_zstd})
         _set_items(stack, vars(ros2), {"zstd": _Zstd(zstd, of_zstd, budget)})
@@ -129,6 +138,12 @@ class _Zstd:
 
         opened.read = counted
         return opened
+
+
+def check_constants(bag: Path, text: str) -> None:
+    """Raise SceneError where a definition of messages in IDL computes a constant that may take all memory."""
+    if re.search(r"<<|\*", re.sub(NO_CODE_OF_IDL, "", text, flags=re.DOTALL)):
+        raise SceneError(f"{bag}: a definition of its messages computes constants; expected plain numbers")
 
 
 def check_metadata(bag: Path) -> Any:

@@ -229,6 +229,34 @@ def test_what_a_bag_says_of_its_messages_is_never_executed(
     assert not executed.exists()
 
 
+IDL = "=" * 80 + "\nIDL: a/msg/B\nmodule a {{ module msg {{ {constants} struct B {{ long a; }}; }}; }};"
+
+HASH = "RIHS01_d2981050b5381314c911cdd53f89c5f9a71c153d1edb4fce2d9ceeded9bd6d2c"  # of its struct
+
+
+@pytest.mark.parametrize(
+    "constants",
+    [
+        "const long A = (1 << 30000000000) & 1;",
+        "const long A = 1 /* of a bit */ <<\n 30000000000;",
+        "const long A0 = 99; " + "".join(f"const long A{n + 1} = A{n} * A{n};" for n in range(60)),
+    ],
+)
+def test_constants_of_messages_are_not_computed(tmp_path: Path, constants: str) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        bag.add_connection("/a", "a/msg/B", msgdef=IDL.format(constants=constants), rihs01="RIHS01")
+    with pytest.raises(SceneError, match="computes constants; expected plain numbers"):
+        import_bag(tmp_path / "bag", tmp_path / "scene", BagConfig())
+
+
+def test_signs_in_comments_and_strings_compute_nothing(tmp_path: Path) -> None:
+    constants = "/* 1 << 3, */ const string A = \"2 * 3\"; // 2 * 3\n"
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        bag.add_connection("/a", "a/msg/B", msgdef=IDL.format(constants=constants), rihs01=HASH)
+    with pytest.raises(SceneError, match="no topic for images"):
+        import_bag(tmp_path / "bag", tmp_path / "scene", BagConfig())
+
+
 @pytest.mark.parametrize("kind", ["sqlite3", "mcap"])
 @pytest.mark.parametrize("metadata", [None, "", "rosbag2_bagfile_information:\n  version: 9\n", "\0{"])
 def test_a_bag_without_usable_metadata_is_read(
