@@ -32,11 +32,12 @@ class Localizer:
         self.graph, self.process = graph, process
         self.statuses: list[Any] = graph.collect(Status, "/ace/localization_status")
         self.poses: list[Any] = graph.collect(PoseWithCovarianceStamped, "/ace/pose", MANY)
-        self._tf: list[Any] = graph.collect(TFMessage, "/tf", MANY)
+        self.tf: list[Any] = graph.collect(TFMessage, "/tf", MANY)
         self.frames = load_scene(scene, "test").frames
         self.robot = Robot(graph, self.frames[0].camera)
         self._found = 0
         wait_for("the localizer's first status", lambda: self.statuses, 90.0)
+        self.robot.introduce("/ace/localizer")
 
     @property
     def status(self) -> Any:
@@ -44,7 +45,7 @@ class Localizer:
 
     def corrections(self) -> list[Any]:
         """Return the transforms map -> odom that were sent."""
-        transforms = [t for message in list(self._tf) for t in message.transforms]
+        transforms = [t for message in list(self.tf) for t in message.transforms]
         return [t for t in transforms if (t.header.frame_id, t.child_frame_id) == ("map", "odom")]
 
     def show(self, pixels: np.ndarray, T_odom_camera: torch.Tensor, **changes: Any) -> Any:
@@ -96,8 +97,8 @@ class Localizer:
                 return self._found
         raise AssertionError(f"no test image was localized: {self.status.message}")
 
-    def load(self, name: str) -> Any:
-        return self.graph.call(LoadMap, "/ace/load_map", map=name)
+    def load(self, name: str, place: str = "") -> Any:
+        return self.graph.call(LoadMap, "/ace/load_map", map=name, place=place)
 
 
 def picture(frame: Frame) -> np.ndarray:

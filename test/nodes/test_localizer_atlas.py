@@ -6,23 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
-from graph import Graph, Robot, wait_for
+from graph import Graph, wait_for
+from localizer_process import Localizer, picture
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
-from tf2_msgs.msg import TFMessage
 from wall_scene import paint, photograph, pose
 
 from ace_ros.atlas.folder import add_maps
-from ace_ros.data.scene import Frame, load_scene
 from ace_ros.msg import LocalizationStatus
-from ace_ros.nodes.conversions import stamp_ns
 from ace_ros.srv import LoadMap
 from support import Trained, elsewhere
 
@@ -30,11 +25,10 @@ Status = LocalizationStatus
 MANY = QoSProfile(depth=200)
 
 
-class Localizer:
-    """A localizer process with atlases of its own, and the robot that it looks for."""
+class AtlasLocalizer(Localizer):
+    """A localizer with atlases of its own."""
 
     def __init__(self, graph: Graph, start_node: Any, trained: Trained, folder: Path) -> None:
-        self.graph = graph
         self.maps = folder / "maps"
         wall, other = folder / "wall.safetensors", folder / "office.safetensors"
         trained.scene_map.save(wall)
@@ -43,50 +37,25 @@ class Localizer:
         add_maps(self.maps / "building", [wall, other], map_frame="map_{name}")
         for name in ("room_1", "room_2"):
             add_maps(self.maps / "hotel", [wall], name, f"map_{name}")
-        self.statuses: list[Any] = graph.collect(Status, "/ace/localization_status")
-        self.poses: list[Any] = graph.collect(PoseWithCovarianceStamped, "/ace/pose", MANY)
-        self.tf: list[Any] = graph.collect(TFMessage, "/tf", MANY)
         self.clouds: list[Any] = graph.collect(PointCloud2, "/ace/map_cloud")
-        self.process = start_node(
+        process = start_node(
             "localizer", data_dir=folder, device="cpu", map="building", pose_timeout_s=0.5,
             lost_after_s=600.0, tf_rate_hz=100.0,  # its timer often runs while an image is answered
         )  # fmt: skip
-        self.frames = load_scene(trained.scene, "test").frames
-        self.robot = Robot(graph, self.frames[0].camera)
-        wait_for("the localizer's first status", lambda: self.statuses, 90.0)
-        self.robot.introduce("/ace/localizer")
-
-    @property
-    def status(self) -> Any:
-        return self.statuses[-1]
-
-    def load(self, name: str, place: str = "") -> Any:
-        return self.graph.call(LoadMap, "/ace/load_map", map=name, place=place)
-
-    def show(self, pixels: np.ndarray, frame: Frame) -> Any:
-        """Show an image; return the status that it gives."""
-        self.robot.look(pixels, frame.T_map_camera)
-        stamp = self.robot.stamp
-
-        def found() -> Any:
-            return next((s for s in reversed(self.statuses) if stamp_ns(s.header.stamp) == stamp), None)
-
-        status = wait_for("a status of the image", found, 60.0)
-        self.process.assert_alive()
-        return status
+        super().__init__(graph, process, trained.scene)
 
     def show_frames(self) -> list[Any]:
-        return [self.show(cv2.imread(str(f.image_path)), f) for f in self.frames]
+        return [self.show(picture(f), f.T_map_camera) for f in self.frames]
 
 
 @pytest.fixture(scope="module")
 def localizer(
     graph: Graph, start_node: Any, trained: Trained, tmp_path_factory: pytest.TempPathFactory
-) -> Localizer:
-    return Localizer(graph, start_node, trained, tmp_path_factory.mktemp("atlases"))
+) -> AtlasLocalizer:
+    return AtlasLocalizer(graph, start_node, trained, tmp_path_factory.mktemp("atlases"))
 
 
-def test_the_place_is_found_and_its_frame_is_used(localizer: Localizer) -> None:
+def test_the_place_is_found_and_its_frame_is_used(localizer: AtlasLocalizer) -> None:
     assert (localizer.status.state, localizer.status.map_name) == (Status.LOST, "building")
     assert (localizer.status.place, localizer.status.header.frame_id) == ("", "")
     found = [s for s in localizer.show_frames() if s.reason == Status.REASON_NONE]
@@ -105,7 +74,7 @@ def test_the_place_is_found_and_its_frame_is_used(localizer: Localizer) -> None:
     assert set(corrections()) == {"map_wall"}
 
 
-def test_being_found_is_told_by_the_image_alone(localizer: Localizer) -> None:
+def test_being_found_is_told_by_the_image_alone(localizer: AtlasLocalizer) -> None:
     assert localizer.load("building").success
     seen = len(localizer.statuses)
     answers = localizer.show_frames()
@@ -114,14 +83,14 @@ def test_being_found_is_told_by_the_image_alone(localizer: Localizer) -> None:
     assert all(s.message.startswith("localized") for s in told if s.reason == Status.REASON_NONE)
 
 
-def test_an_image_of_no_place_is_told(localizer: Localizer) -> None:
-    status = localizer.show(photograph(paint(seed=77), pose(0.1)), localizer.frames[0])
+def test_an_image_of_no_place_is_told(localizer: AtlasLocalizer) -> None:
+    status = localizer.show(photograph(paint(seed=77), pose(0.1)), localizer.frames[0].T_map_camera)
     assert status.reason == Status.REASON_UNKNOWN_PLACE
     assert "shows no place that was tried" in status.message and "office" in status.message
     assert status.points > 0 and status.inlier_share < 0.1
 
 
-def test_a_place_that_cannot_be_used_is_told_and_the_others_localize(localizer: Localizer) -> None:
+def test_a_place_that_cannot_be_used_is_told_and_the_others_localize(localizer: AtlasLocalizer) -> None:
     (localizer.maps / "building" / "office.safetensors").write_bytes(b"damaged")
     response = localizer.load("building")
     assert response.success and (response.map_frame, response.place) == ("", ""), response.message
@@ -130,7 +99,7 @@ def test_a_place_that_cannot_be_used_is_told_and_the_others_localize(localizer: 
     assert "office.safetensors" in found[0].message
 
 
-def test_twins_are_ambiguous_until_somebody_says_which_one(localizer: Localizer) -> None:
+def test_twins_are_ambiguous_until_somebody_says_which_one(localizer: AtlasLocalizer) -> None:
     assert localizer.load("hotel").success
     statuses = localizer.show_frames()
     assert {s.state for s in statuses} == {Status.LOST} and {s.place for s in statuses} == {""}
@@ -143,7 +112,7 @@ def test_twins_are_ambiguous_until_somebody_says_which_one(localizer: Localizer)
     assert {(s.map_name, s.place, s.header.frame_id) for s in found} == {("hotel", "room_2", "map_room_2")}
 
 
-def test_an_atlas_or_a_place_that_is_not_there_leaves_the_old_one(localizer: Localizer) -> None:
+def test_an_atlas_or_a_place_that_is_not_there_leaves_the_old_one(localizer: AtlasLocalizer) -> None:
     assert localizer.load("hotel", "room_1").success
     for name, place, sentence in (
         ("hotel", "room_3", "no place 'room_3'"),
@@ -160,6 +129,6 @@ def test_an_atlas_or_a_place_that_is_not_there_leaves_the_old_one(localizer: Loc
     assert localizer.status.place == "room_1"
 
 
-def test_the_node_ends_in_order(localizer: Localizer) -> None:
+def test_the_node_ends_in_order(localizer: AtlasLocalizer) -> None:
     assert localizer.process.stop() == 0
     assert "Traceback" not in localizer.process.output
