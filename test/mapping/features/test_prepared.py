@@ -98,6 +98,7 @@ def test_what_cannot_be_written_does_not_end_the_training(
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_features_and_leaves_nothing_over(
     simulated_scene: Path, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ def test_images_of_a_wall_tell_where_they_were_taken(simulated_scene: Path) -> N
     assert seen == sorted(seen) and seen[-1] == (48, 48)
 
 
+@pytest.mark.slow
 def test_a_map_of_refined_poses_shows_its_drive(
     simulated_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
