@@ -10,6 +10,11 @@ from __future__ import annotations
 MAX_MESSAGE = 2000  # characters
 
 
+def one_line(text: str) -> str:
+    """Return a text with all that a terminal would obey, newlines too, written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class AceError(Exception):
     """Base of all errors that a user can cause and correct; its message is one line of plain text.
 
@@ -17,7 +22,7 @@ class AceError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(message)[: MAX_MESSAGE + 1])
+        text = one_line(str(message)[: MAX_MESSAGE + 1])
         super().__init__(text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 4]} ...")
 
 

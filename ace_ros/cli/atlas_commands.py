@@ -56,6 +56,8 @@ def run_find(options: argparse.Namespace) -> None:
         return
     encoder = load_encoder(options.encoder) if options.encoder else None
     finder = PlaceFinder(options.atlas, device=options.device, encoder=encoder)
+    if options.place and finder.index.find(options.place) is None:
+        raise MapError(f"{options.atlas}: this atlas has no place {options.place[:80]!r}")
     hint = Hint(place=options.place, position=options.near, radius_m=options.radius)
     for path in options.images:
         found = finder.find(read_grey(path), camera_of_image(path, options.camera), hint)

@@ -17,8 +17,8 @@ from ace_ros.cli.config_file import config_text
 from ace_ros.cli.config_options import given_options
 from ace_ros.cli.map_options import training_config
 from ace_ros.config import BagConfig, RansacConfig, override
-from ace_ros.errors import AceError, SceneError
-from ace_ros.files.names import frame_name
+from ace_ros.errors import AceError, SceneError, one_line
+from ace_ros.files.names import check_frame
 from ace_ros.files.writable import require_writable_folder
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _make_map(job: MapJob, as_lines: bool) -> dict[str, Any]:
 
     limit_threads(job.threads or usable_cores())
     output = map_path(Path(job.output))
-    request = MapRequest(output, job.chunks, frame_name(job.map_frame), job.resume)
+    request = MapRequest(output, job.chunks, check_frame(job.map_frame, "map frame"), job.resume)
     workers = Workers(parse_device(job.device), job.threads, job.ray_address)
     scene = load_scene(Path(job.scene))
     warn_of_drive(scene.folder, scene.frames)
@@ -210,15 +210,15 @@ def run_info(options: argparse.Namespace) -> None:
         print(json_text({**header, "missing_chunks": _by_number(scene_map.missing)}))
         return
     if scene_map.missing:
-        print(scene_map.missing_text)
+        print(one_line(scene_map.missing_text))
     for number, about in enumerate(header.pop("chunks")):
-        print(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
+        print(one_line(f"chunk {number}: " + ", ".join(f"{k} {v}" for k, v in about.items())))
     for key, value in header.items():
         if isinstance(value, dict):
-            print(f"{key}:")
-            print("\n".join(f"  {k}: {v}" for k, v in value.items()))
+            print(one_line(f"{key}:"))
+            print("\n".join(one_line(f"  {k}: {v}") for k, v in value.items()))
         else:
-            print(f"{key}: {value}")
+            print(one_line(f"{key}: {value}"))
 
 
 def run_import_bag(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -50,9 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
             return interrupted_status()
         if not isinstance(error, (AceError, OSError)):
             raise
-        _complain(options, str(error))
+        _complain(options, _in_words(error))
         return 2
     return 0
+
+
+def _in_words(error: AceError | OSError) -> str:
+    """Return what a user is told of an error, in one line."""
+    if isinstance(error, AceError):
+        return str(error)
+    place = "the output" if error.filename is None else error.filename
+    return str(AceError(f"{place}: {error.strerror or error}"))
 
 
 def _complain(options: argparse.Namespace, message: str) -> None:
@@ -226,7 +235,7 @@ def _add_atlas(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--radius",
-        type=float,
+        type=distance,
         default=100.0,
         metavar="M",
         help="Distance up to which a place counts as near the position of --near [m]. (default: 100)",
@@ -241,4 +250,13 @@ def _add_atlas(subparsers: Any) -> None:
 def position(text: str) -> tuple[float, float]:
     """Return latitude and longitude; argparse says so where the text is none."""
     latitude, longitude = (float(part) for part in text.split(","))
+    if not (abs(latitude) <= 90 and math.isfinite(longitude)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no latitude and longitude in degrees")
     return latitude, longitude
+
+
+def distance(text: str) -> float:
+    """Return a distance in metres; argparse says so where the text is none."""
+    if not float(text) >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no distance in metres")
+    return float(text)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ace_ros.data.lens import read_lens
+from ace_ros.data.plausibility import require_fitting
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import Camera
 
@@ -34,6 +35,10 @@ def camera_of_info(info: Any, rectified: bool = False) -> Camera:
     if not rectified:
         model, distortion = read_lens(info.distortion_model, info.d, "camera_info")
     camera = Camera(torch.from_numpy(K.copy()), (width, height), model, distortion)
+    try:
+        require_fitting(camera)  # before the region is cut out, which may leave the axis outside
+    except CameraError as error:
+        raise CameraError(f"camera_info: {error}") from error
     return _bin(_crop(camera, info.roi), int(info.binning_x), int(info.binning_y))
 
 

@@ -6,14 +6,18 @@ All of them go through `make_lens`, so all follow the same rules.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from ace_ros.errors import CameraError
 from ace_ros.geometry.camera import COEFFICIENTS
+
+log = logging.getLogger(__name__)
 
 # The names of models in camera_info and in calibration files, and ours.
 NAMES = {
@@ -34,7 +38,20 @@ def read_lens(name: str, coefficients: Iterable[float], source: str) -> tuple[st
     images leave both empty. Otherwise as `make_lens`.
     """
     values = [float(value) for value in coefficients]
-    return make_lens(name, values, source) if any(values) else ("pinhole", None)
+    if any(values):
+        return make_lens(name, values, source)
+    if values and NAMES.get(name, name) not in ("plumb_bob", "rational_polynomial", *UNDISTORTED):
+        _say_undistorted(name[:80])
+    return "pinhole", None
+
+
+@cache
+def _say_undistorted(name: str) -> None:
+    log.warning(
+        "the coefficients of a lens of the model %r are all zero: it is taken for one without distortion, "
+        "as ROS does; a fisheye lens without corrections needs a first coefficient of 1e-12",
+        name,
+    )
 
 
 def make_lens(name: str, coefficients: Iterable[float], source: str) -> tuple[str, Tensor | None]:

@@ -33,6 +33,17 @@ def frame_name(frame_id: str) -> str:
     return frame_id.lstrip("/")
 
 
+def check_frame(frame_id: str, what: str) -> str:
+    """Return the name of a frame that poses can be in. Raises ConfigError where it is none."""
+    name = frame_name(frame_id)
+    if not name or not is_frame(name):
+        raise ConfigError(
+            f"{what} {frame_id[:80]!r} is no name of a frame; expected 1 to {MAX_FRAME_LENGTH} characters in "
+            "one line"
+        )
+    return name
+
+
 def is_file_name(name: object) -> bool:
     """Return whether a value is the name of a file alone: no path, and nothing that a terminal obeys."""
     return (

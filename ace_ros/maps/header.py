@@ -9,7 +9,7 @@ from typing import Any
 
 from ace_ros.errors import MapError
 from ace_ros.files.json_text import are_numbers, is_number, is_whole, parse_json
-from ace_ros.files.names import is_frame
+from ace_ros.files.names import frame_name, is_frame
 from ace_ros.files.tensor_file import read_header
 from ace_ros.landmarks.landmarks import EXPECTED_INLIER_RATIO
 from ace_ros.maps.chunk import EXPECTED_INLIER_RATIO_KEY
@@ -112,6 +112,6 @@ _HEADER: dict[str, Callable[[Any], bool]] = {
     "grade": _is_validation,
     "encoder": _is_text,
     "encoder_hash": _is_text,
-    "map_frame": is_frame,
+    "map_frame": lambda value: is_frame(value) and bool(frame_name(value)),
     "created": _is_text,
 }

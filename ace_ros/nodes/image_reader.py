@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ace_ros.compute.memory import is_out_of_memory
-from ace_ros.errors import CameraError
+from ace_ros.errors import CameraError, MapError
 from ace_ros.geometry.camera import Camera
 from ace_ros.msg import LocalizationStatus as Status
 from ace_ros.nodes.camera_source import CameraSource, check_size
@@ -73,5 +73,7 @@ def why_not(error: Exception, faults: Faults) -> tuple[int, str]:
         return error.reason, str(error)
     if isinstance(error, CameraError):
         return Status.REASON_NO_CAMERA, str(error)
+    if isinstance(error, MapError):
+        return Status.REASON_FAILED, str(error)
     said = faults.take(error, "localizing an image")
     return Status.REASON_FAILED, OUT_OF_MEMORY if is_out_of_memory(error) else said

@@ -26,7 +26,14 @@ from ace_ros.nodes.conversions import covariance_of_base, stamp_ns
 from ace_ros.nodes.faults import Faults
 from ace_ros.nodes.image_reader import ImageReader, NotLocalized, why_not
 from ace_ros.nodes.localizer_topics import LocalizerTopics
-from ace_ros.nodes.map_loading import AtlasMap, Located, MapNotFoundError, SingleMap, load_map
+from ace_ros.nodes.map_loading import (
+    AtlasMap,
+    Located,
+    MapNotFoundError,
+    SingleMap,
+    check_map_frame,
+    load_map,
+)
 from ace_ros.nodes.newest_result import NewestResult, Result
 from ace_ros.nodes.newest_worker import NewestWorker
 from ace_ros.nodes.options import AtlasConfig, LocalizerConfig, RansacConfig
@@ -102,6 +109,7 @@ class Localizer(Node):
             ransac, atlas = self._parameters_of[RansacConfig], self._parameters_of[AtlasConfig]
             config = self.config
             loaded = load_map(self._storage, name, place, ransac, atlas, config.device, config.encoder)
+            check_map_frame(loaded.frame, config.odom_frame, config.base_frame)  # of an atlas it is empty
             if loaded.scene_map is not None:  # before it is in use: until then nothing has changed
                 self._topics.send_cloud(loaded.scene_map, loaded.frame)
         except MapNotFoundError as error:
@@ -164,6 +172,7 @@ class Localizer(Node):
         self._topics.send_debug_image(message, image, found, status.latency_ms)
         if found.reason is not Reason.NONE:
             raise NotLocalized(int(found.reason), found.message)
+        check_map_frame(found.frame, self.config.odom_frame, self.config.base_frame, frame)
         T_map_camera = found.T_map_camera
         T_camera_base, T_odom_camera = self._transforms(frame, stamp)
         T_map_base = T_map_camera @ T_camera_base

@@ -16,6 +16,7 @@ from ace_ros.atlas.folder import is_atlas, map_path
 from ace_ros.atlas.index import Place, read_index
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import ConfigError, MapError
+from ace_ros.files.names import frame_name
 from ace_ros.geometry.camera import Camera
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.maps.scene_map import SceneMap
@@ -154,6 +155,17 @@ def _load(
         raise MapNotFoundError(f"{path}: is a single map and has no place {place[:80]!r}")
     scene_map = SceneMap.load(path)
     return SingleMap(path.stem, "", scene_map.map_frame, Relocalizer(scene_map, ransac, device, own))
+
+
+def check_map_frame(frame: str, odom_frame: str, base_frame: str, camera_frame: str = "") -> None:
+    """Raise MapError where a map is in a frame of the robot's own: its transforms would make a loop of tf."""
+    frames = {"odom_frame": odom_frame, "base_frame": base_frame, "of the images": camera_frame}
+    for name, own in frames.items():
+        if own and frame == frame_name(own):
+            raise MapError(
+                f"the map is in frame {frame[:80]!r}, which is the frame {name} of this node; expected one "
+                "of its own, such as 'map': train it with another map_frame"
+            )
 
 
 def _shown(path: Path) -> str:

@@ -83,3 +83,20 @@ def test_a_folder_that_is_no_atlas(tmp_path: Path, capsys: pytest.CaptureFixture
     for command, *names in (["list"], ["check"], ["remove", "wall"]):
         assert main(["atlas", command, str(tmp_path), *names]) == 2
         assert "atlas.index: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["--near=nan,nan", "--near=91,0", "--radius=nan", "--radius=-1"])
+def test_a_place_or_distance_that_cannot_be_is_refused(
+    tmp_path: Path, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["atlas", "find", str(tmp_path), "--near=1,2", wrong])
+    assert wrong.partition("=")[2] in capsys.readouterr().err
+
+
+def test_a_place_to_try_first_must_be_in_the_atlas(
+    atlas: Path, trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(load_scene(trained.scene, "test").frames[0].image_path)
+    assert main(["atlas", "find", str(atlas), image, "--device", "cpu", "--place", "wal"]) == 2
+    assert "this atlas has no place 'wal'" in capsys.readouterr().err

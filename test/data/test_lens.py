@@ -89,3 +89,24 @@ def test_a_calibration_file_names_what_it_lacks(tmp_path: Path) -> None:
     path.write_text("camera_matrix: {data: [1, 2]}\nimage_width: 640\n")
     with pytest.raises(CameraError, match="camera.yaml.*has no image_height, distortion_coefficients"):
         read_camera(path, (640, 480))
+
+
+def test_a_fisheye_lens_whose_coefficients_are_all_zero_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("equidistant", "plumb_bob", "", "a_lens_of_zeros"):
+        assert read_lens(name, [0.0] * 4, "it") == ("pinhole", None)
+    assert "'a_lens_of_zeros' are all zero: it is taken for one without distortion" in caplog.text
+    assert "'plumb_bob'" not in caplog.text and "''" not in caplog.text
+
+
+def test_intrinsics_that_cannot_be_those_of_the_images_are_refused_in_camera_info_too() -> None:
+    info = SimpleNamespace(
+        k=[0.004, 0.0, 319.5, 0.0, 0.004, 239.5, 0.0, 0.0, 1.0], d=[], distortion_model="plumb_bob",
+        width=640, height=480, roi=WHOLE, binning_x=0, binning_y=0,
+    )  # fmt: skip
+    with pytest.raises(CameraError, match=r"camera_info: focal length \(0.004, 0.004\) does not fit"):
+        camera_of_info(info)
+    info.k = [1000.0, 0.0, 639.5, 0.0, 1000.0, 479.5, 0.0, 0.0, 1.0]
+    with pytest.raises(CameraError, match="camera_info: principal point"):
+        camera_of_info(info)
+    info.k, info.roi = K, SimpleNamespace(x_offset=400, y_offset=0, width=200, height=200)
+    assert camera_of_info(info).matrix[0, 2] < 0

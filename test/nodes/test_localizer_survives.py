@@ -64,6 +64,7 @@ def hostile(folder: Path, map_path: Path) -> dict[str, tuple[str, set[int]]]:
         "chunks": json.dumps({**about, "chunks": [None]}),
         "head": json.dumps({**about, "head": {"channels": -1, "width": 1e400, "blocks": "two"}}),
         "grade": json.dumps({**about, "grade": [], "training": 7}),
+        "frame": json.dumps({**about, "map_frame": "odom"}),
     }
     for name, text in damaged.items():
         changed = json.dumps({**header, "__metadata__": {**header["__metadata__"], "map": text}}).encode()

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from ace_ros.config import AtlasConfig, RansacConfig
 from ace_ros.errors import MapError
-from ace_ros.nodes.map_loading import MapNotFoundError, load_map
+from ace_ros.nodes.map_loading import MapNotFoundError, check_map_frame, load_map
 from ace_ros.nodes.storage import Storage
 
 SECRET = "hunter2"
@@ -53,3 +53,11 @@ def test_pipes_devices_and_folders_are_no_maps(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         assert isinstance(refusal(tmp_path / "data", str(path)), MapNotFoundError)
+
+
+@pytest.mark.parametrize("frame", ["odom", "base_link", "camera"])
+def test_a_map_in_a_frame_of_the_robot_is_refused(frame: str) -> None:
+    with pytest.raises(MapError, match=f"the map is in frame '{frame}', which is the frame"):
+        check_map_frame(frame, "/odom", "base_link", "camera")
+    check_map_frame(frame, "", "", "")
+    check_map_frame("map", "odom", "base_link", "camera")

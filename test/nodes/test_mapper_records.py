@@ -158,7 +158,8 @@ def test_images_of_another_size_than_the_first_are_dropped(recording: Mapper, ro
     wait_for("the small image", lambda: recording.status.dropped_camera == 1)
     assert "160x120, its camera_info says 320x240" in recording.status.last_drop
     robot.tick()
-    robot.introduce("/ace/mapper", width=160, height=120)
+    half = [130.0, 0.0, 79.5, 0.0, 130.0, 59.5, 0.0, 0.0, 1.0]
+    robot.introduce("/ace/mapper", width=160, height=120, k=half)
     robot.publish_tf(base_at(3.0))
     robot.publish_image(texture(0, (160, 120)))
     status = finish(recording, 4)

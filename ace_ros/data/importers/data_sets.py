@@ -23,10 +23,10 @@ from ace_ros.data.importers.colmap import read_colmap
 from ace_ros.data.importers.data_set_depth import DepthBeside
 from ace_ros.data.importers.nerf import read_nerf
 from ace_ros.data.importers.new_scene import PosedImage, require_new_scene, write_scene
-from ace_ros.data.importers.tables import central_camera, floats_of, table_text
+from ace_ros.data.importers.tables import central_camera, fitted, floats_of, table_text
 from ace_ros.data.importers.tum import read_tum
-from ace_ros.data.plausibility import warn_of_drive
-from ace_ros.errors import SceneError
+from ace_ros.data.plausibility import warn_of_drive, warn_once
+from ace_ros.errors import ConfigError, SceneError
 from ace_ros.files.limits import MAX_IMAGES, MAX_LINE_BYTES
 from ace_ros.files.names import path_inside
 from ace_ros.files.numbers import finite_numbers, real, whole
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # The focal length that evaluations on 7Scenes use for the colour images. Poses and depth of the
 # original are of the depth camera, whose focal length is 585: give that for registered images.
+SIDES = ("Width", "Height")
+SEVEN_SCENES_SIZE = (640, 480)
 SEVEN_SCENES_FOCAL_PX, SEVEN_SCENES_DEPTH_FOCAL_PX = 525.0, 585.0
 
 
@@ -47,9 +49,13 @@ def import_dataset(
     """Write a data set as a new scene folder; return the frames of each split, and those left out.
 
     `kind` is one of KINDS. `focal_px` above 0 replaces the focal length of the data set. A data set
-    without a test split gives `test_share` of its images for testing. Raises
-    SceneError.
+    without a test split gives `test_share` of its images for testing, from 0 to below 1. Raises
+    SceneError, or ConfigError for a number that is none of these.
     """
+    if not 0 <= focal_px < math.inf:
+        raise ConfigError(f"the focal length is {focal_px}, expected pixels, or 0 for that of the data set")
+    if not 0 <= test_share < 1:
+        raise ConfigError(f"the share of test images is {test_share}, expected 0 to below 1")
     if kind not in KINDS:
         raise SceneError(f"data set kind must be one of {', '.join(KINDS)}, got {kind!r}")
     source = Path(source)
@@ -59,7 +65,8 @@ def import_dataset(
     images = KINDS[kind](source)
     posed = [_made_rigid(image) for image in images if _is_pose(image.T_map_camera)]
     if not posed:
-        raise SceneError(f"{source}: none of {len(images)} images has a usable pose")
+        why = f": {_why_no_pose(images[0])}" if images else ""
+        raise SceneError(f"{source}: none of {len(images)} images has a usable pose{why}")
     if focal_px > 0:
         posed = [replace(image, camera=_with_focal(image.camera, focal_px)) for image in posed]
     counts = write_scene(scene_folder, posed, test_share)
@@ -70,6 +77,14 @@ def import_dataset(
 def _is_pose(T: np.ndarray) -> bool:
     """Return whether a pose is one: data sets mark lost frames by infinite or impossible ones."""
     return bool(se3.rigid_defect(torch.from_numpy(T)) < 1e-2)
+
+
+def _why_no_pose(image: PosedImage) -> str:
+    """Return what is wrong with the pose of an image that has no usable one."""
+    if not np.isfinite(image.T_map_camera).all():
+        return f"{image.name} has none, or none near its time"
+    determinant = np.linalg.det(image.T_map_camera[:3, :3])
+    return f"that of {image.name} is no rotation and translation (determinant {determinant:.3g})"
 
 
 def _made_rigid(image: PosedImage) -> PosedImage:
@@ -99,10 +114,21 @@ def read_7scenes(source: Path) -> list[PosedImage]:
                 frame = path.name.removesuffix(".color.png")
                 T = _matrix(sequence / f"{frame}.pose.txt")
                 camera = central_camera(path, SEVEN_SCENES_FOCAL_PX)
+                warn_once(source, _size_doubt(camera))
                 depth = _depth_beside(sequence / f"{frame}.depth.png")
                 name = f"{sequence.name}-{frame}"
                 images.append(PosedImage(path, name, T, camera, split, depth_mm=depth))
     return images
+
+
+def _size_doubt(camera: Camera) -> str:
+    """Return that images of 7Scenes were resized, empty where they were not."""
+    if camera.size == SEVEN_SCENES_SIZE:
+        return ""
+    return (
+        f"an image is {camera.size[0]}x{camera.size[1]}, expected {SEVEN_SCENES_SIZE[0]}x"
+        f"{SEVEN_SCENES_SIZE[1]}: unless a focal length is given, that of the original is taken"
+    )
 
 
 def _depth_beside(path: Path) -> DepthBeside | None:
@@ -119,7 +145,7 @@ def read_12scenes(source: Path) -> list[PosedImage]:
         raise SceneError(f"{source / 'split.txt'}: no [start=... ; end=...], expected that of a test")
     first, last = int(found[1]), int(found[2])
     info = source / "info.txt"
-    K = _intrinsics_of_12scenes(info, "Color")
+    K, size = _intrinsics_of_12scenes(info, "Color"), _size_of_12scenes(info)
     K_depth = _intrinsics_of_12scenes(info, "Depth") if "DepthIntrinsic" in table_text(info) else None
     images = []
     for path in sorted((source / "data").glob("frame-*.color.jpg")):
@@ -132,7 +158,7 @@ def read_12scenes(source: Path) -> list[PosedImage]:
         split = "test" if first <= number <= last else "train"
         depth_path = path.with_name(f"{frame}.depth.png")
         depth = DepthBeside(depth_path, K_depth) if K_depth is not None and depth_path.is_file() else None
-        camera = Camera(torch.from_numpy(K), image_size(path))
+        camera = fitted(Camera(torch.from_numpy(K), size or image_size(path)), path)
         images.append(PosedImage(path, frame, T, camera, split, depth_mm=depth))
     return images
 
@@ -146,6 +172,13 @@ def _intrinsics_of_12scenes(info: Path, lens: str) -> np.ndarray:
             numbers = finite_numbers(found[1].split(), (16,), expected, place, SceneError)
             return np.array(numbers).reshape(4, 4)[:3, :3]
     raise SceneError(f"{info}: no calibration{lens}Intrinsic with 16 numbers")
+
+
+def _size_of_12scenes(info: Path) -> tuple[int, int] | None:
+    """Return (width, height) of the images that the intrinsics are for, None where they are not given."""
+    text = table_text(info)
+    sides = [re.search(rf"m_color{side}\s*=\s*([1-9][0-9]{{0,4}})\s*$", text, re.M) for side in SIDES]
+    return (int(sides[0][1]), int(sides[1][1])) if sides[0] and sides[1] else None
 
 
 def read_cambridge(source: Path) -> list[PosedImage]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ace_ros.data.image_file import IMAGE_SUFFIXES, image_size
-from ace_ros.data.importers.nerf_camera import nerf_camera
+from ace_ros.data.importers.nerf_camera import frame_values, nerf_camera
 from ace_ros.data.importers.new_scene import PosedImage
 from ace_ros.errors import AceError, SceneError
 from ace_ros.files.json_text import are_numbers, parse_json
@@ -42,7 +42,7 @@ def _read(path: Path, split: str | None) -> list[PosedImage]:
     images = []
     for number, frame in enumerate(frames):
         try:
-            images.append(_read_frame(path, {**contents, **frame}, split))
+            images.append(_read_frame(path, frame_values(contents, frame), split))
         except AceError as error:
             raise SceneError(f"{path}: not a usable transforms.json: frame {number}: {error}") from error
     return sorted(images, key=lambda image: image.name)

@@ -48,12 +48,25 @@ ABOUT_OTHER_THINGS = {
     "applied_transform", "applied_scale", "scale", "integer_depth_scale", "depth_unit_scale_factor",
     "aabb_scale", "render_aabb", "orientation_override", "mask_color", "camera_path", "cameras_file",
 }  # fmt: skip
+FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
+MAX_FOCAL_RATIO = 1.05  # of two that are given for one camera: files have a few digits
 # How names of keys begin or what they contain that tell of a lens, its image or its shutter.
 OF_THE_LENS = re.compile(
-    r"(?i)^([kpsbcf]_?\d+|[fc][xy]|f|s_?[xy]|xi|alpha|beta|gamma|tau_?[xy]?|width|height|res(olution)?)$|"
+    r"(?i)^([kpsbcf]_?\d+|[fc][xy]|[fkdp]|s_?[xy]|xi|alpha|beta|gamma|tau_?[xy]?|width|height|res(olution)?)$|"
+    r"^(params?|opencv)$|aspect|coeff|calib|"
     r"lens|camera|fish|dist(ort|_coef|$)|focal|fov|fl_|radial|tangent|skew|intrins|theta|latlong|lat_long|"
     r"equirect|spheric|panora|ortho|projection|omni|principal|shutter|crop|binning|rectif|prism|polynom"
 )
+
+
+def frame_values(contents: dict[str, Any], frame: dict[str, Any]) -> dict[str, Any]:
+    """Return what holds for a frame: its own values over those of the file.
+
+    Its focal length, in whichever unit, stands in place of all that the file says of one.
+    """
+    focal = set(FOCAL) & frame.keys()
+    shared = {key: value for key, value in contents.items() if not focal or key not in FOCAL}
+    return {**shared, **frame}
 
 
 def nerf_camera(values: dict[str, Any], image_size: tuple[int, int]) -> Camera:
@@ -115,16 +128,22 @@ def _lens(values: dict[str, Any]) -> tuple[str, Tensor | None]:
 
 
 def _focal(values: dict[str, Any], key: str, angles: tuple[str, str], side: int) -> float | None:
-    """Return a focal length in pixels, given so, by an angle in radians or by one in degrees."""
-    if key in values:
-        return number(values, key)
+    """Return a focal length in pixels, given so, by an angle in radians or by one in degrees.
+
+    Raises SceneError where they disagree: one is that of another lens, or of images of another size.
+    """
+    found = {key: number(values, key)} if key in values else {}
     for name, to_radians in zip(angles, (1.0, math.pi / 180.0), strict=True):
         if name in values:
             angle = number(values, name) * to_radians
             if not 0.0 < angle < math.pi:
                 raise SceneError(f"{name} is {values[name]}, expected an angle of view below 180 degrees")
-            return 0.5 * side / math.tan(0.5 * angle)
-    return None
+            found[name] = 0.5 * side / math.tan(0.5 * angle)
+    focals = list(found.values())
+    if focals and min(focals) > 0 and max(focals) > MAX_FOCAL_RATIO * min(focals):
+        said = " and ".join(f"{name} {focal:.1f}" for name, focal in found.items())
+        raise SceneError(f"the focal length is by {said} px in an image {side} px long; expected one")
+    return focals[0] if focals else None
 
 
 def _side(values: dict[str, Any], key: str, default: int) -> int:

@@ -15,8 +15,9 @@ import numpy as np
 from ace_ros.data.depth_image import encode_depth
 from ace_ros.data.frames_file import FRAMES_FILE, format_note
 from ace_ros.data.image_file import IMAGE_SUFFIXES
+from ace_ros.data.plausibility import require_fitting
 from ace_ros.data.scene import DEPTH_FOLDER
-from ace_ros.errors import SceneError
+from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.names import is_file_name
 from ace_ros.files.whole import new_folder, write_atomically
 from ace_ros.files.writable import require_writable_folder
@@ -100,10 +101,15 @@ def _write_frame(base: Path, image: PosedImage) -> None:
     rgb = base / "rgb" / (name + image.path.suffix)
     for part in ("rgb", "poses", "calibration"):
         (base / part).mkdir(parents=True, exist_ok=True)
-    if rgb.exists():
+    pose = base / "poses" / f"{name}.txt"
+    if pose.exists():  # of an image with another suffix, perhaps
         raise SceneError(f"{image.path}: a second image of the name {name}")
+    try:
+        require_fitting(image.camera)
+    except CameraError as error:
+        raise SceneError(f"{image.path}: {error}") from error
     _link_or_copy(image.path, rgb)
-    np.savetxt(base / "poses" / f"{name}.txt", image.T_map_camera, "%.12g")
+    np.savetxt(pose, image.T_map_camera, "%.12g")
     np.savetxt(base / "calibration" / f"{name}.txt", image.camera.matrix.numpy(), "%.12g")
     if image.depth_mm:
         write_atomically(base / DEPTH_FOLDER / f"{name}.png", encode_depth(image.depth_mm(image.camera)))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -29,6 +30,20 @@ def floats_of(path: Path, line: int, words: list[str], count: int) -> list[float
     if len(values) != count:
         raise SceneError(f"{path}, line {line}: has {len(values)} numbers, expected {count}")
     return values
+
+
+def fitted(camera: Camera, path: Path) -> Camera:
+    """Return the camera of a data set for an image that may have been resized.
+
+    Raises SceneError where it has other proportions: it was cropped, who knows where.
+    """
+    (width, height), (own_width, own_height) = image_size(path), camera.size
+    if not math.isclose(width * own_height, own_width * height, rel_tol=0.01):
+        raise SceneError(
+            f"{path}: is {width}x{height}, expected {own_width}x{own_height}, which the intrinsics of the "
+            "data set are for, or the same proportions"
+        )
+    return camera.resize(width, height)
 
 
 def central_camera(path: Path, focal_px: float) -> Camera:

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ace_ros.data.image_file import image_size
 from ace_ros.data.importers.data_set_depth import nearest_tum_depth
 from ace_ros.data.importers.new_scene import PosedImage
-from ace_ros.data.importers.tables import central_camera, floats_of, table_text
+from ace_ros.data.importers.tables import central_camera, fitted, floats_of, table_text
 from ace_ros.data.importers.transforms import NoTransform, TransformTree
 from ace_ros.errors import SceneError
 from ace_ros.files.names import path_inside
@@ -36,6 +35,7 @@ TUM_CAMERAS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     ),
     "freiburg3": ((535.4, 539.2, 320.1, 247.6), ()),
 }
+TUM_SIZE = (640, 480)
 TUM_MAX_GAP_NS = 100_000_000
 STAMP = re.compile(r"\+?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 MAX_STAMP_S = 10**11  # a stamp in whole nanoseconds is more
@@ -71,7 +71,8 @@ def _tum_camera(path: Path, name: str) -> Camera:
     (fx, fy, cx, cy), distortion = TUM_CAMERAS[name]
     K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
     model = "plumb_bob" if distortion else "pinhole"
-    return Camera(K, image_size(path), model, K.new_tensor(distortion) if distortion else None)
+    camera = Camera(K, TUM_SIZE, model, K.new_tensor(distortion) if distortion else None)
+    return fitted(camera, path)
 
 
 def _tum_lines(path: Path, columns: int) -> list[tuple[int, list[str]]]:

@@ -39,7 +39,7 @@ class MapJob:
         """Return the job of a line of JSON. Raises ConfigError, which names what is wrong."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"a mapping job must be a JSON object, got {text[:80]!r}") from error
         if not isinstance(values, dict):
             raise ConfigError(f"a mapping job must be a JSON object, got {text[:80]!r}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ace_ros.data.importers.nerf_camera import nerf_camera
+from ace_ros.data.importers.nerf_camera import frame_values, nerf_camera
 from ace_ros.errors import AceError
 
 SIZE = (64, 48)
@@ -66,6 +66,11 @@ def test_a_dialect_gives_its_lens(values: dict[str, Any], expected: tuple[str, l
         ({"skew": 0.1}, "skew"),
         ({"w": 64, "h": 64}, "64x64, the image is 64x48: expected the same proportions"),
         ({"k1": "0.1"}, "k1 is 0.1, expected a number"),
+        ({"K": [[60, 0, 32], [0, 60, 24], [0, 0, 1]]}, "K is "),
+        ({"D": [0.1, 0.0]}, "D is "),
+        ({"params": [60, 32, 24]}, "params is "),
+        ({"pixel_aspect": 2.0}, "pixel_aspect is 2.0"),
+        ({"camera_angle_x": 2.0}, "by fl_x 60.0 and camera_angle_x 20.5 px in an image 64 px long"),
     ],
 )
 def test_what_could_be_another_lens_is_refused_by_its_name(values: dict[str, Any], words: str) -> None:
@@ -81,3 +86,11 @@ def test_a_focal_length_may_be_an_angle() -> None:
         assert (float(matrix[0, 0]), float(matrix[1, 1])) == pytest.approx((60, fy))
     with pytest.raises(AceError, match="no fl_x and no camera_angle_x"):
         nerf_camera({}, SIZE)
+
+
+def test_the_focal_length_of_a_frame_stands_over_that_of_the_file_in_any_unit() -> None:
+    values = frame_values({**PLAIN, "k1": 0.1}, {"camera_angle_x": 2 * math.atan(32 / 50)})
+    camera = nerf_camera(values, SIZE)
+    assert camera.matrix.diagonal().tolist() == pytest.approx([50.0, 50.0, 1.0])
+    assert camera.model == "plumb_bob"
+    assert float(nerf_camera(frame_values(PLAIN, {"k1": 0.1}), SIZE).matrix[1, 1]) == 61.0

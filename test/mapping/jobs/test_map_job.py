@@ -24,6 +24,7 @@ def test_a_job_comes_back_from_json_as_it_was() -> None:
     [
         ("hall", "must be a JSON object"),
         ("[]", "must be a JSON object"),
+        ("[" * 100_000, "must be a JSON object"),
         ('{"scene": "s"}', "needs output"),
         ('{"scene": "s", "output": "o", "colour": 3}', "has no 'colour'"),
         ('{"scene": "s", "output": "o", "threads": "2"}', "threads of a mapping job must be of type int"),
