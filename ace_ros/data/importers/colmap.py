@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +51,7 @@ def read_colmap(source: Path) -> list[PosedImage]:
     model = _find_model(source)
     binary = (model / "images.bin").exists()
     with refusing(SceneError, model, "not a readable COLMAP model"):
-        cameras = dict(_binary_cameras(model) if binary else _text_cameras(model))
+        cameras = _by_id(model, _binary_cameras(model) if binary else _text_cameras(model))
         poses = sorted(_binary_images(model) if binary else _text_images(model))
     images = []
     for name, camera_id, q_wxyz, t in poses:
@@ -63,6 +63,15 @@ def read_colmap(source: Path) -> list[PosedImage]:
             raise SceneError(f"{path}: is {image_size(path)}, its camera in {model} {camera.size}")
         images.append(PosedImage(path, str(Path(name).with_suffix("")), _pose(q_wxyz, t), camera))
     return images
+
+
+def _by_id(model: Path, found: Iterable[tuple[int, Camera]]) -> dict[int, Camera]:
+    cameras: dict[int, Camera] = {}
+    for camera_id, camera in found:
+        if camera_id in cameras:
+            raise SceneError(f"{model}: describes the camera {camera_id} twice")
+        cameras[camera_id] = camera
+    return cameras
 
 
 def shift_half_pixel(cx: float, cy: float) -> tuple[float, float]:

@@ -232,6 +232,11 @@ def test_images_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "camera 1, which is missing",
         ),
         ("colmap", "sparse/0/cameras.txt=1 PINHOLE 64 50 60 61 32 24", "its camera in"),
+        (
+            "colmap",
+            "sparse/0/cameras.txt=1 PINHOLE 64 48 60 61 32 24\n1 PINHOLE 64 48 80 81 32 24",
+            "describes the camera 1 twice",
+        ),
         ("colmap", "images/0003.jpg", "0003.jpg: cannot be read"),
         ("nerf", "transforms.json", "transforms_train.json: cannot be read"),
         ("nerf", "transforms.json={}", "not a usable transforms.json: it has no list of frames"),
