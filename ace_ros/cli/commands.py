@@ -264,13 +264,11 @@ def _needs(package: str) -> Iterator[None]:
 
 def map_path(path: Path) -> Path:
     """Return the path of a map file with its suffix; another suffix is an error."""
-    if path.suffix == "":
-        return path.with_suffix(".safetensors")
-    if path.suffix != ".safetensors":
-        raise SceneError(f"{path}: the name of a map file ends in .safetensors")
     if path.is_dir():
         raise SceneError(f"{path}: is a folder; expected the path of a map file")
-    return path
+    if path.suffix not in ("", ".safetensors"):
+        raise SceneError(f"{path}: the name of a map file ends in .safetensors")
+    return path.with_suffix(".safetensors")
 
 
 def _relocalizer(options: argparse.Namespace) -> Relocalizer:

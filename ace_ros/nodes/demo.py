@@ -32,6 +32,7 @@ from ace_ros.srv import LoadMap, Train
 PHASES = ("start", "drive and record", "train the map", "carried away, find itself", "report")
 SETTLE_S = 1.5  # after a drive, for images that are still on their way
 SHOWN_PICTURES = 6
+END_S = 5.0  # for the thread that spins
 
 
 def run(demo: Demo, show: Display) -> dict[str, Any]:
@@ -201,9 +202,14 @@ def judge() -> int:
     demo = Demo()
     executor = SingleThreadedExecutor()
     executor.add_node(demo)
-    threading.Thread(target=_spin, args=(executor,), daemon=True).start()
-    with display(PHASES) as show:
-        report = run(demo, show)
+    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    spinning.start()
+    try:
+        with display(PHASES) as show:
+            report = run(demo, show)
+    finally:  # a thread that is left inside of ROS while that shuts down ends the process
+        executor.shutdown()
+        spinning.join(END_S)
     print(demo_report.describe(report), flush=True)
     missed = demo_report.missed_bars(report)
     for sentence in missed:

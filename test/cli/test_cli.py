@@ -267,6 +267,8 @@ def test_an_encoder_that_was_moved_can_be_named_again(simulated_scene: Path, tmp
 def test_wrong_scenes_and_outputs_are_refused(simulated_scene: Path, tmp_path: Path) -> None:
     assert "no such folder" in refused("map", tmp_path, "-o", tmp_path / "m")
     assert "ends in .safetensors" in refused("map", simulated_scene, "-o", tmp_path / "m.pt")
+    for folder in (".", "..", "/", "", tmp_path, f"{tmp_path}/"):
+        assert "is a folder; expected the path of a map" in refused("map", simulated_scene, "-o", folder)
     assert "device must be" in refused("map", simulated_scene, "-o", tmp_path / "m", "--device", "tpu")
     broken = tmp_path / "scene"
     shutil.copytree(simulated_scene, broken)
