@@ -71,7 +71,7 @@ def read_grey(path: Path) -> np.ndarray:
     """
     data, header = _read(path)
     if header.bits == 16:
-        image = read_image(path)
+        image = _stretched(path, data)
         return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return _decoded(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
 
@@ -79,10 +79,9 @@ def read_grey(path: Path) -> np.ndarray:
 def read_image(path: Path) -> np.ndarray:
     """Return the pixels of an image file, uint8, grey (H, W) or BGR (H, W, 3); as `read_grey` otherwise."""
     data, header = _read(path)
-    image = without_alpha(_decoded(path, data, cv2.IMREAD_UNCHANGED))
-    if header.bits != 16:
-        return image
-    return to_8_bit(image, range_among(range_of(image), _ranges_of_recording(path.parent.absolute())))
+    if header.bits == 16:
+        return _stretched(path, data)
+    return without_alpha(_decoded(path, data, cv2.IMREAD_UNCHANGED))
 
 
 def read_unchanged(path: Path) -> np.ndarray:
@@ -93,6 +92,12 @@ def read_unchanged(path: Path) -> np.ndarray:
 def without_alpha(image: np.ndarray) -> np.ndarray:
     """Return grey (H, W) or BGR (H, W, 3) pixels of those that may have an alpha channel."""
     return np.ascontiguousarray(image[..., :3]) if image.ndim == 3 else image
+
+
+def _stretched(path: Path, data: np.ndarray) -> np.ndarray:
+    """Return the 16-bit pixels that an image file holds, as `read_image` does."""
+    image = without_alpha(_decoded(path, data, cv2.IMREAD_UNCHANGED))
+    return to_8_bit(image, range_among(range_of(image), _ranges_of_recording(path.parent.absolute())))
 
 
 def _read(path: Path) -> tuple[np.ndarray, ImageHeader]:
