@@ -13,42 +13,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.nn import functional as F
+from small_maps import small_map
 
 from ace_ros.atlas.folder import add_maps, check, is_atlas, map_path, remove_places
 from ace_ros.atlas.index import INDEX_NAME, read_index
 from ace_ros.errors import ConfigError, MapError
-from ace_ros.landmarks.landmarks import no_landmarks
 from ace_ros.maps.global_descriptor import SIZE
-from ace_ros.maps.scene_map import Chunk, SceneMap
-from ace_ros.network.head import Head
-
-
-def scene_map(seed: int, map_frame: str, encoder_hash: str = "0123456789abcdef") -> SceneMap:
-    torch.manual_seed(seed)
-    chunk = Chunk(
-        head=Head(16, 32, 1).eval().requires_grad_(False),
-        centre=torch.zeros(3, dtype=torch.float64),
-        bounds=torch.tensor([[-1.0, -2.0, 0.0], [1.0, 2.0, 3.0]], dtype=torch.float64),
-        cloud_points=torch.zeros(5, 3),
-        cloud_grey=torch.zeros(5, dtype=torch.uint8),
-        landmarks=no_landmarks(16),
-    )
-    return SceneMap(
-        chunks=(chunk,),
-        encoder="lite",
-        encoder_hash=encoder_hash,
-        map_frame=map_frame,
-        created="2026-01-01T00:00:00+00:00",
-        descriptors=F.normalize(torch.randn(4, SIZE), dim=1).half(),
-    )
+from ace_ros.maps.scene_map import SceneMap
 
 
 @pytest.fixture
 def maps(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{name}.safetensors" for name in ("lobby", "attic", "cellar")]
     for seed, path in enumerate(paths):
-        scene_map(seed, f"map_{path.stem}").save(path)
+        small_map(seed, f"map_{path.stem}").save(path)
     return paths
 
 
@@ -85,7 +63,7 @@ def test_a_place_has_the_name_and_the_frame_that_it_is_given(maps: list[Path], t
 def test_two_places_share_a_frame_only_if_somebody_says_so(tmp_path: Path) -> None:
     paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
     for seed, path in enumerate(paths):
-        scene_map(seed, "map").save(path)
+        small_map(seed, "map").save(path)
     with pytest.raises(MapError, match="'two' would be in frame 'map', the frame of 'one'"):
         add_maps(tmp_path / "a", paths)
     assert [p.name for p in read_index(tmp_path / "a")] == ["one"]  # what came before is kept
@@ -94,7 +72,7 @@ def test_two_places_share_a_frame_only_if_somebody_says_so(tmp_path: Path) -> No
 
 
 def test_a_place_is_replaced_only_on_request(atlas: Path, maps: list[Path]) -> None:
-    scene_map(9, "map_attic").save(maps[1])
+    small_map(9, "map_attic").save(maps[1])
     with pytest.raises(MapError, match="'attic' is in the atlas already"):
         add_maps(atlas, maps[1:2])
     add_maps(atlas, maps[1:2], replaces=True)
@@ -111,7 +89,7 @@ def test_a_map_that_lies_in_the_folder_is_added_where_it_is(tmp_path: Path, maps
 
 def test_maps_that_cannot_be_added(atlas: Path, maps: list[Path], tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
-    scene_map(5, "map_other", encoder_hash="fedcba9876543210").save(other)
+    small_map(5, "map_other", encoder_hash="fedcba9876543210").save(other)
     with pytest.raises(MapError, match=r"belongs to encoder lite \(fedcba9876543210\), the atlas to lite"):
         add_maps(atlas, [other])
     other.write_bytes(maps[0].read_bytes()[:-100])
@@ -132,7 +110,7 @@ def test_a_map_without_a_descriptor_is_taken_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "old.safetensors"
-    replace(scene_map(0, "map"), descriptors=torch.zeros(0, SIZE).half()).save(path)
+    replace(small_map(0, "map"), descriptors=torch.zeros(0, SIZE).half()).save(path)
     add_maps(tmp_path / "a", [path])
     assert "has no descriptor" in caplog.text
     assert len(read_index(tmp_path / "a").descriptors(0)) == 0
@@ -141,13 +119,13 @@ def test_a_map_without_a_descriptor_is_taken_with_a_warning(
 def test_check_names_every_problem_and_goes_on(atlas: Path, maps: list[Path]) -> None:
     shutil.copy(maps[0], atlas / "stray.safetensors")
     (atlas / "attic.safetensors").unlink()
-    scene_map(7, "map_cellar").save(atlas / "cellar.safetensors")
+    small_map(7, "map_cellar").save(atlas / "cellar.safetensors")
     lobby = atlas / "lobby.safetensors"
     lobby.write_bytes(lobby.read_bytes()[:-100])
     found = {p.name: p.kind for p in check(atlas)}
     assert found == {"attic": "missing", "cellar": "changed", "lobby": "damaged", "stray": "unlisted"}
     assert all(p.name in p.message for p in check(atlas))
-    scene_map(7, "map_cellar", encoder_hash="fedcba9876543210").save(atlas / "cellar.safetensors")
+    small_map(7, "map_cellar", encoder_hash="fedcba9876543210").save(atlas / "cellar.safetensors")
     assert {p.name: p.kind for p in check(atlas)}["cellar"] == "foreign"
 
 
@@ -218,7 +196,7 @@ def test_a_full_disk_leaves_the_atlas_as_it_was(
 ) -> None:
     before = (atlas / INDEX_NAME).read_bytes()
     new = maps[0].with_name("new.safetensors")
-    scene_map(11, "map_new").save(new)
+    small_map(11, "map_new").save(new)
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -234,7 +212,7 @@ def test_a_full_disk_leaves_the_atlas_as_it_was(
 def test_programs_that_add_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     paths = [tmp_path / f"p{n}.safetensors" for n in range(4)]
     for seed, path in enumerate(paths):
-        scene_map(seed, f"map_{seed}").save(path)
+        small_map(seed, f"map_{seed}").save(path)
     code = (
         "import sys; from pathlib import Path; from ace_ros.atlas.folder import add_maps\n"
         "add_maps(Path(sys.argv[1]), [Path(sys.argv[2])])"

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from small_maps import small_map
 from wall_scene import write_wall_scene
 
 from ace_ros.data.importers.new_scene import PosedImage
 from ace_ros.data.scene import Scene, load_scene
 from ace_ros.evaluation.evaluate import Evaluation, evaluate
 from ace_ros.geometry.camera import Camera
-from ace_ros.landmarks.landmarks import no_landmarks
 from ace_ros.localization.relocalizer import Relocalizer
 from ace_ros.mapping.features.buffer import FeatureBuffer
-from ace_ros.maps.chunk import Chunk
-from ace_ros.maps.global_descriptor import SIZE
 from ace_ros.maps.scene_map import SceneMap
-from ace_ros.network.head import Head
 from support import GOLDEN
 
 CPU = torch.device("cpu")
@@ -72,18 +68,3 @@ def posed(folder: Path) -> list[PosedImage]:
         PosedImage(f.image_path, f"{split}{f.image_path.stem}", f.T_map_camera.numpy(), f.camera, split, 1)
         for split, f in frames
     ]
-
-
-def small_map(seed: int, map_frame: str) -> SceneMap:
-    torch.manual_seed(seed)
-    chunk = Chunk(
-        head=Head(16, 32, 1).eval().requires_grad_(False),
-        centre=torch.zeros(3, dtype=torch.float64),
-        bounds=torch.tensor([[-1.0, -2.0, 0.0], [1.0, 2.0, 3.0]], dtype=torch.float64),
-        cloud_points=torch.zeros(5, 3),
-        cloud_grey=torch.zeros(5, dtype=torch.uint8),
-        landmarks=no_landmarks(16),
-    )
-    descriptors = F.normalize(torch.randn(4, SIZE), dim=1).half()
-    created = "2026-01-01T00:00:00+00:00"
-    return SceneMap((chunk,), "lite", "0123456789abcdef", map_frame, created, descriptors=descriptors)

@@ -15,11 +15,11 @@ import torch
 
 pytest.importorskip("rclpy")
 
-from graph import LATCHED, T_BASE_CAMERA, Graph, NodeProcess, Robot, base_at, texture, wait_for
+from graph import LATCHED, T_BASE_CAMERA, Graph, Robot, base_at, texture, wait_for
+from mapper_process import Mapper
 from nav_msgs.msg import Path
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from std_srvs.srv import SetBool
 
 from ace_ros.data.scene import load_scene, read_grey
 from ace_ros.msg import MappingStatus
@@ -29,30 +29,6 @@ COUNTED = (
     "skipped_near", "dropped_blurred", "dropped_duplicate", "dropped_unsynchronised", "dropped_camera",
     "dropped_image", "dropped_storage",
 )  # fmt: skip
-
-
-class Mapper:
-    """A mapper process and what it says."""
-
-    def __init__(self, graph: Graph, process: NodeProcess, data_dir: FilePath) -> None:
-        self.graph, self.process, self.data_dir = graph, process, data_dir
-        self.statuses: list[Any] = graph.collect(MappingStatus, "/ace/mapping_status")
-        wait_for("the mapper's first status", lambda: self.statuses, 60.0)
-
-    @property
-    def status(self) -> Any:
-        return self.statuses[-1]
-
-    def record(self, on: bool) -> Any:
-        """Call /ace/record and return the response once its status has arrived."""
-        before = len(self.statuses)
-        response = self.graph.call(SetBool, "/ace/record", data=on)
-        wait_for("a status after record", lambda: len(self.statuses) > before)
-        self.process.assert_alive()
-        return response
-
-    def frames(self) -> int:
-        return len(load_scene(FilePath(self.status.scene)).frames)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from graph import T_BASE_CAMERA, Graph, Robot, base_at, texture, wait_for
+from mapper_process import Mapper
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2, PointField
@@ -31,26 +32,14 @@ YEAR_2038 = 2**31 - 1
 KEPT = ("keyframes", "skipped_near")
 
 
-class Mapper:
-    """A mapper process that records with a LiDAR, and its robot."""
+class LidarMapper(Mapper):
+    """A mapper that records with a LiDAR, and its robot."""
 
     def __init__(self, graph: Graph, start_node: Any, folder: Path) -> None:
-        self.graph, self.robot, self.x = graph, Robot(graph), 0.0
-        self.node = start_node("mapper", data_dir=folder, pose_timeout_s=0.3, points_topic="points")
-        self.statuses: list[Any] = graph.collect(MappingStatus, "/ace/mapping_status")
+        self.robot, self.x = Robot(graph), 0.0
+        process = start_node("mapper", data_dir=folder, pose_timeout_s=0.3, points_topic="points")
         self.points = graph.node.create_publisher(PointCloud2, "/ace/points", 10)
-        wait_for("the mapper's first status", lambda: self.statuses, 60.0)
-
-    @property
-    def status(self) -> Any:
-        return self.statuses[-1]
-
-    def record(self, on: bool) -> Any:
-        before = len(self.statuses)
-        response = self.graph.call(SetBool, "/ace/record", data=on)
-        wait_for("a status after record", lambda: len(self.statuses) > before)
-        self.node.assert_alive()
-        return response
+        super().__init__(graph, process, folder)
 
     def drive(self, **changes: Any) -> None:
         """Drive on by one keyframe, whose image may be changed."""
@@ -66,17 +55,17 @@ class Mapper:
             return sum(counts) + sum(getattr(self.status, name) for name in dropped) == images
 
         wait_for(f"what became of {images} images", known)
-        self.node.assert_alive()
+        self.process.assert_alive()
         return self.status
 
 
 @pytest.fixture(scope="module")
-def mapper(graph: Graph, start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> Mapper:
-    return Mapper(graph, start_node, tmp_path_factory.mktemp("mapper"))
+def mapper(graph: Graph, start_node: Any, tmp_path_factory: pytest.TempPathFactory) -> LidarMapper:
+    return LidarMapper(graph, start_node, tmp_path_factory.mktemp("mapper"))
 
 
 @pytest.fixture
-def recording(mapper: Mapper) -> Iterator[Mapper]:
+def recording(mapper: LidarMapper) -> Iterator[LidarMapper]:
     """The mapper while it records, with one keyframe."""
     mapper.robot.tick()
     mapper.robot.publish_info()
@@ -103,7 +92,7 @@ def clouds(header: Header) -> Iterator[PointCloud2]:
         yield message
 
 
-def test_clouds_that_are_none_cost_their_depth_alone(recording: Mapper) -> None:
+def test_clouds_that_are_none_cost_their_depth_alone(recording: LidarMapper) -> None:
     robot, sent = recording.robot, 0
     header = Header(frame_id="base_link")
     for sent, message in enumerate(clouds(header), 1):
@@ -120,7 +109,7 @@ def test_clouds_that_are_none_cost_their_depth_alone(recording: Mapper) -> None:
     assert len(load_scene(Path(recording.status.scene)).frames) == 1 + sent
 
 
-def test_bytes_that_are_no_message_are_left_out(recording: Mapper) -> None:
+def test_bytes_that_are_no_message_are_left_out(recording: LidarMapper) -> None:
     robot, rng = recording.robot, np.random.default_rng(1)
     for publisher in (robot.image, robot.info, robot.tf, recording.points):
         for size in (0, 1, 4, 40, 400, 4000):
@@ -133,10 +122,10 @@ def test_bytes_that_are_no_message_are_left_out(recording: Mapper) -> None:
         return bool(recording.status.keyframes > before)
 
     wait_for("a keyframe", recorded)
-    recording.node.assert_alive()
+    recording.process.assert_alive()
 
 
-def test_images_that_are_none_are_counted_and_told(recording: Mapper) -> None:
+def test_images_that_are_none_are_counted_and_told(recording: LidarMapper) -> None:
     cases: list[dict[str, Any]] = [
         {"step": 0}, {"step": 2**32 - 1}, {"width": 2**32 - 1}, {"height": 2**32 - 1}, {"height": 0},
         {"data": b""}, {"data": b"\x00" * 100}, {"encoding": "rgba16"}, {"encoding": ""},
@@ -150,7 +139,7 @@ def test_images_that_are_none_are_counted_and_told(recording: Mapper) -> None:
     assert answer.success and f"{status.dropped_image} dropped_image" in answer.message
 
 
-def test_a_stamp_that_cannot_be_costs_its_own_image_alone(recording: Mapper) -> None:
+def test_a_stamp_that_cannot_be_costs_its_own_image_alone(recording: LidarMapper) -> None:
     robot, now = recording.robot, recording.robot.stamp
     for stamp in (0, -(10**18), now, now - 10**8, YEAR_2038 * 10**9):
         robot.stamp = stamp
@@ -162,7 +151,7 @@ def test_a_stamp_that_cannot_be_costs_its_own_image_alone(recording: Mapper) -> 
     assert (status.keyframes, status.dropped_duplicate, status.dropped_unsynchronised) == (4, 2, 3)
 
 
-def test_transforms_that_are_none_are_left_out(recording: Mapper) -> None:
+def test_transforms_that_are_none_are_left_out(recording: LidarMapper) -> None:
     robot = recording.robot
     cases = (
         ("translation", "x", math.nan, 0.02), ("translation", "y", -math.inf, 0.02),
@@ -182,7 +171,7 @@ def test_transforms_that_are_none_are_left_out(recording: Mapper) -> None:
     assert np.allclose(np.diff(positions), 0.3)
 
 
-def test_a_camera_that_becomes_another_is_told(recording: Mapper) -> None:
+def test_a_camera_that_becomes_another_is_told(recording: LidarMapper) -> None:
     robot = recording.robot
     robot.publish_info(distortion_model="equidistant", d=[-0.2, 0.0, 0.0, 0.0])
     changed = 0
@@ -196,7 +185,7 @@ def test_a_camera_that_becomes_another_is_told(recording: Mapper) -> None:
     assert "has changed from pinhole with a focal length of 260.0 px to" in recording.status.last_drop
 
 
-def test_requests_that_cannot_be_carried_out_are_answered(mapper: Mapper) -> None:
+def test_requests_that_cannot_be_carried_out_are_answered(mapper: LidarMapper) -> None:
     code = Train.Response
     for request in (
         {"map_name": "n" * 300}, {"map_name": "a\nb"}, {"map_name": "../x"}, {"map_name": "~"},
@@ -217,7 +206,7 @@ def test_requests_that_cannot_be_carried_out_are_answered(mapper: Mapper) -> Non
     mapper.graph.call(SetParameters, "/ace/mapper/set_parameters", parameters=parameters)
 
 
-def test_calls_of_record_at_once_begin_one_recording(mapper: Mapper) -> None:
+def test_calls_of_record_at_once_begin_one_recording(mapper: LidarMapper) -> None:
     for on in (True, False):
         calls = [mapper.graph.begin_call(SetBool, "/ace/record", data=on) for _ in range(12)]
         wait_for("all answers", lambda calls=calls: all(call.done() for call in calls))
@@ -225,6 +214,6 @@ def test_calls_of_record_at_once_begin_one_recording(mapper: Mapper) -> None:
     wait_for("the state IDLE", lambda: mapper.status.state == MappingStatus.IDLE)
 
 
-def test_the_node_ends_in_order(mapper: Mapper) -> None:
-    assert mapper.node.stop() == 0
-    assert "Traceback" not in mapper.node.output
+def test_the_node_ends_in_order(mapper: LidarMapper) -> None:
+    assert mapper.process.stop() == 0
+    assert "Traceback" not in mapper.process.output
