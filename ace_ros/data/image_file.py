@@ -7,10 +7,8 @@ is ignored: intrinsics belong to the pixels as stored.
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -26,7 +24,7 @@ from ace_ros.data.image_header import (
 from ace_ros.data.sixteen_bits import Range, range_among, range_of, to_8_bit
 from ace_ros.errors import CameraError, SceneError
 from ace_ros.files.limits import MAX_IMAGE_BYTES
-from ace_ros.files.outside import open_plain
+from ace_ros.files.outside import open_plain, read_bytes, size_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 HEADER_BYTES = 1 << 16  # read at first; most headers are shorter
@@ -45,7 +43,7 @@ def image_header(path: Path) -> ImageHeader:
     """Return what the header of a PNG or JPEG file says; raises SceneError as `image_size` does."""
     try:
         with open_plain(path, SceneError) as file:
-            length = _length(path, file)
+            length = size_of(path, file, MAX_IMAGE_BYTES, SceneError)
             start = file.read(HEADER_BYTES)
             try:
                 header = read_header(start)
@@ -102,25 +100,14 @@ def _stretched(path: Path, data: np.ndarray) -> np.ndarray:
 
 def _read(path: Path) -> tuple[np.ndarray, ImageHeader]:
     """Return the bytes (N,) of an image file and its header, which is checked; raises SceneError."""
+    data = read_bytes(path, MAX_IMAGE_BYTES, SceneError)
     try:
-        with open_plain(path, SceneError) as file:
-            _length(path, file)
-            data = file.read()
         header = read_header(data)
         check_memory(header, len(data))
         require_whole(data)
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     except CameraError as error:
         raise SceneError(f"{path}: {error}") from error
     return np.frombuffer(data, np.uint8), header
-
-
-def _length(path: Path, file: BinaryIO) -> int:
-    length = os.fstat(file.fileno()).st_size
-    if length > MAX_IMAGE_BYTES:
-        raise SceneError(f"{path}: larger than {MAX_IMAGE_BYTES} bytes, not taken for an image")
-    return length
 
 
 def _decoded(path: Path, data: np.ndarray, flags: int) -> np.ndarray:

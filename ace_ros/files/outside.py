@@ -60,12 +60,18 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
+def size_of(path: Path, file: BinaryIO, limit: int, kind: type[AceError]) -> int:
+    """Return how many bytes an open file has. Raises `kind` where there are more than `limit`."""
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        raise kind(f"{path}: has {size} bytes, at most {limit} are read")
+    return size
+
+
 def read_bytes(path: Path, limit: int, kind: type[AceError]) -> bytes:
     """Return the contents of a file of at most `limit` bytes. Raises `kind`."""
     with open_plain(path, kind) as file, refusing(kind, path):
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise kind(f"{path}: has {size} bytes, at most {limit} are read")
+        size_of(path, file, limit, kind)
         return file.read(limit)
 
 
